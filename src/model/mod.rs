@@ -1,0 +1,8 @@
+//! Floor 0: the words that every other floor uses.
+
+pub mod chance;
+pub mod grants;
+pub mod ids;
+pub mod map;
+pub mod media;
+pub mod time;
