@@ -2,3 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod node;
+pub mod room;

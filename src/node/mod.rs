@@ -1,0 +1,3 @@
+//! Floor 2: a whole node without its sockets. The simulator runs what stands here.
+
+pub mod request;

@@ -1,0 +1,5 @@
+//! Floor 1: one room's rules. Commands come in, effects go out.
+
+pub mod command;
+pub mod media;
+pub mod notice;

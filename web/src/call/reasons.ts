@@ -1,0 +1,92 @@
+import { ConnectionError, ConnectionErrorReason, DisconnectReason } from 'livekit-client';
+import type { StringKey } from '../strings';
+
+export type EndReason =
+  | 'left'
+  | 'full'
+  | 'expired'
+  | 'refused'
+  | 'removed'
+  | 'closed'
+  | 'replaced'
+  | 'shutdown'
+  | 'unreachable'
+  | 'media'
+  | 'lost';
+
+interface Advice {
+  help: StringKey;
+  rejoin: boolean;
+}
+
+export function adviceFor(reason: EndReason): Advice {
+  switch (reason) {
+    case 'expired':
+    case 'refused':
+      return { help: 'end.helpNewLink', rejoin: false };
+    case 'removed':
+    case 'closed':
+      return { help: 'end.helpClose', rejoin: false };
+    case 'left':
+    case 'replaced':
+      return { help: 'end.helpClose', rejoin: true };
+    case 'unreachable':
+    case 'media':
+    case 'lost':
+      return { help: 'end.helpNetwork', rejoin: true };
+    default:
+      return { help: 'end.helpRetry', rejoin: true };
+  }
+}
+
+/** Why a running call ended. */
+export function reasonOfDisconnect(reason: DisconnectReason | undefined): EndReason {
+  switch (reason) {
+    case DisconnectReason.CLIENT_INITIATED:
+      return 'left';
+    case DisconnectReason.DUPLICATE_IDENTITY:
+      return 'replaced';
+    case DisconnectReason.PARTICIPANT_REMOVED:
+      return 'removed';
+    case DisconnectReason.ROOM_DELETED:
+    case DisconnectReason.ROOM_CLOSED:
+      return 'closed';
+    case DisconnectReason.SERVER_SHUTDOWN:
+      return 'shutdown';
+    case DisconnectReason.USER_REJECTED:
+      return 'refused';
+    case DisconnectReason.MEDIA_FAILURE:
+      return 'media';
+    default:
+      return 'lost';
+  }
+}
+
+/** Why a call never began. `expiresAt` is the token's own claim, in seconds. */
+export function reasonOfFailure(error: unknown, expiresAt: number | undefined): EndReason {
+  if (!(error instanceof ConnectionError)) return 'lost';
+  switch (error.reason) {
+    case ConnectionErrorReason.NotAllowed:
+      return refusal(error.status as number, error.message, expiresAt);
+    case ConnectionErrorReason.InternalError:
+      return refusal((error.context as { status?: number } | undefined)?.status, '', expiresAt) ;
+    case ConnectionErrorReason.LeaveRequest:
+      return reasonOfDisconnect(error.context as DisconnectReason);
+    case ConnectionErrorReason.ServiceNotFound:
+      return 'closed';
+    case ConnectionErrorReason.ServerUnreachable:
+    case ConnectionErrorReason.Timeout:
+    case ConnectionErrorReason.WebSocket:
+      return 'unreachable';
+    default:
+      return 'lost';
+  }
+}
+
+function refusal(status: number | undefined, body: string, expiresAt: number | undefined): EndReason {
+  if (status === 409 || status === 429 || /\bfull\b/i.test(body)) return 'full';
+  if (status === 404 || status === 410) return 'closed';
+  if (status === 503) return 'shutdown';
+  if (status === 401 && expiresAt !== undefined && expiresAt * 1000 <= Date.now()) return 'expired';
+  return status === 401 || status === 403 ? 'refused' : 'lost';
+}
