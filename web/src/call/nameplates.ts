@@ -1,10 +1,8 @@
-import { type Participant, type RemoteParticipant, type Room, RoomEvent } from 'livekit-client';
+import { Encryption_Type, type Participant, type RemoteParticipant, type Room, RoomEvent } from 'livekit-client';
 import { decodeName, encodeName } from '../names';
 import { text } from '../ui/i18n';
 
 const TOPIC = 'konsil.name';
-/** `Encryption_Type.NONE` of LiveKit's protocol, an enum that livekit-client exports as a type only. */
-const UNENCRYPTED = 0;
 
 /** Who is called what. Names travel as encrypted data messages; the server never has them. */
 export class Nameplates {
@@ -23,7 +21,7 @@ export class Nameplates {
       .on(RoomEvent.ParticipantActive, (participant) => this.tell(participant))
       .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.names.delete(identity))
       .on(RoomEvent.DataReceived, (payload, sender, _kind, topic, encryption) => {
-        if (topic === TOPIC && sender && encryption !== UNENCRYPTED) this.hear(sender, payload);
+        if (topic === TOPIC && sender && encryption !== Encryption_Type.NONE) this.hear(sender, payload);
       });
   }
 
@@ -43,7 +41,7 @@ export class Nameplates {
 
   private tell(to?: Participant): void {
     if (!this.room.isE2EEEnabled || to?.isLocal) return;
-    const options = { reliable: true, topic: TOPIC, ...(to ? { destinationIdentities: [to.identity] } : {}) };
+    const options = { reliable: true, topic: TOPIC, destinationIdentities: to && [to.identity] };
     // A token may forbid data messages; the others then see "Guest".
     this.room.localParticipant.publishData(encodeName(this.own), options).catch(() => undefined);
   }

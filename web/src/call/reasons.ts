@@ -62,16 +62,17 @@ export function reasonOfDisconnect(reason: DisconnectReason | undefined): EndRea
   }
 }
 
-/** Why a call never began. `expiresAt` is the token's own claim, in seconds. */
-export function reasonOfFailure(error: unknown, expiresAt: number | undefined): EndReason {
+/** Why a call never began. `expiresAt` is the token's own claim in seconds; `signalled`: the server had let us in. */
+export function reasonOfFailure(error: unknown, expiresAt: number | undefined, signalled: boolean): EndReason {
   if (!(error instanceof ConnectionError)) return 'lost';
+  if (error.reason === ConnectionErrorReason.Cancelled) return 'left';
+  if (error.reason === ConnectionErrorReason.LeaveRequest) return reasonOfDisconnect(error.context as DisconnectReason);
+  if (signalled) return 'media';
   switch (error.reason) {
     case ConnectionErrorReason.NotAllowed:
       return refusal(error.status as number, error.message, expiresAt);
     case ConnectionErrorReason.InternalError:
-      return refusal((error.context as { status?: number } | undefined)?.status, '', expiresAt) ;
-    case ConnectionErrorReason.LeaveRequest:
-      return reasonOfDisconnect(error.context as DisconnectReason);
+      return refusal((error.context as { status?: number } | undefined)?.status, '', expiresAt);
     case ConnectionErrorReason.ServiceNotFound:
       return 'closed';
     case ConnectionErrorReason.ServerUnreachable:

@@ -18,7 +18,7 @@ export function createMeter(): Meter {
   const analyser = context.createAnalyser();
   const samples = new Float32Array(analyser.fftSize);
   let source: MediaStreamAudioSourceNode | undefined;
-  const wake = (): void => void context.resume();
+  const wake = (): void => void context.resume().catch(() => undefined);
 
   const show = (): void => {
     analyser.getFloatTimeDomainData(samples);
