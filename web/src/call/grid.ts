@@ -4,7 +4,7 @@ import { Tile } from './tile';
 
 /** The tiles, as large as the space allows; a shared screen takes the stage. */
 export class Grid {
-  readonly el = h('ul', { class: 'grid', tLabel: 'call.people' });
+  readonly el = h('ul', { class: 'grid', tabindex: '0', tLabel: 'call.people' });
   private readonly tiles = new Map<string, Tile>();
   private readonly observer = new ResizeObserver(() => this.layout());
 
@@ -61,7 +61,7 @@ export class Grid {
     const { columns, width } = bestFit(this.tiles.size, this.el.clientWidth, this.el.clientHeight);
     this.el.style.setProperty('--columns', String(columns));
     this.el.style.setProperty('--tile-width', `${width}px`);
-    this.el.style.setProperty('--others', String(Math.max(1, this.tiles.size - 1)));
+    this.el.style.setProperty('--height', `${this.el.clientHeight}px`);
   }
 }
 
