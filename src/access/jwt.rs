@@ -164,6 +164,8 @@ struct Issuer {
 
 /// Signs a token.
 #[must_use]
+// Texts, numbers and maps with text keys always serialize, and HMAC takes keys of any length.
+#[expect(clippy::expect_used, clippy::missing_panics_doc)]
 pub fn mint(key: &ApiKey, claims: &Claims) -> String {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let payload = Payload {
@@ -177,8 +179,6 @@ pub fn mint(key: &ApiKey, claims: &Claims) -> String {
         attributes: (!claims.attributes.is_empty()).then(|| claims.attributes.clone()),
     };
     let signing = EncodingKey::from_secret(key.secret.expose().as_bytes());
-    // Texts, numbers and maps with text keys always serialize, and HMAC takes keys of any length.
-    #[expect(clippy::expect_used)]
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &payload, &signing).expect("HS256 signs any JSON")
 }
 
