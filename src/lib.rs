@@ -3,4 +3,5 @@
 
 pub mod access;
 pub mod config;
+pub mod io;
 pub mod model;
