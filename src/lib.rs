@@ -1,6 +1,9 @@
 //! Konsil: a media server appliance for medical video consultations. See ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod config;
+pub mod io;
 pub mod model;
 pub mod node;
 pub mod room;

@@ -5,4 +5,5 @@ pub mod grants;
 pub mod ids;
 pub mod map;
 pub mod media;
+pub mod record;
 pub mod time;
