@@ -61,6 +61,7 @@ export class Grid {
     const { columns, width } = bestFit(this.tiles.size, this.el.clientWidth, this.el.clientHeight);
     this.el.style.setProperty('--columns', String(columns));
     this.el.style.setProperty('--tile-width', `${width}px`);
+    this.el.style.setProperty('--others', String(Math.max(1, this.tiles.size - 1)));
     this.el.style.setProperty('--height', `${this.el.clientHeight}px`);
   }
 }
