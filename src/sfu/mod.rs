@@ -1,6 +1,7 @@
 //! Floor 1: one packet in, decisions about its forwards out.
 
 pub mod frame;
+pub mod rewrite;
 
 #[cfg(test)]
 mod dice;
