@@ -1,6 +1,8 @@
 //! Floor 1: one packet in, decisions about its forwards out.
 
 pub mod frame;
+pub mod keyframes;
+pub mod layers;
 pub mod rewrite;
 
 #[cfg(test)]
