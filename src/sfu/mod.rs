@@ -4,6 +4,7 @@ pub mod frame;
 pub mod keyframes;
 pub mod layers;
 pub mod rewrite;
+pub mod speaker;
 
 #[cfg(test)]
 mod dice;
