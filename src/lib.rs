@@ -7,3 +7,4 @@ pub mod io;
 pub mod model;
 pub mod node;
 pub mod room;
+pub mod sfu;

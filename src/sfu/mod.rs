@@ -1,0 +1,10 @@
+//! Floor 1: one packet in, decisions about its forwards out.
+
+pub mod frame;
+pub mod keyframes;
+pub mod layers;
+pub mod rewrite;
+pub mod speaker;
+
+#[cfg(test)]
+mod dice;
