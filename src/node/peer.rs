@@ -7,13 +7,14 @@ use str0m::bwe::Bitrate;
 use str0m::change::SdpPendingOffer;
 use str0m::channel::ChannelId;
 use str0m::format::PayloadParams;
-use str0m::media::{Mid, Pt};
+use str0m::media::{Mid, Pt, Rid};
 use str0m::rtp::Ssrc;
 use str0m::{Candidate, IceCreds, Rtc};
 
 use crate::model::chance::Chance;
 use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, Quality};
+use crate::model::stats::Direction;
 use crate::room::command::Leg;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::LayerSelector;
@@ -161,9 +162,12 @@ pub(super) struct Peer {
     /// When the client last proved that it is there (RFC 7675).
     pub heard: Instant,
     pub connected: bool,
-    /// Losses to and from the client and the last round trip, since the last statistics.
+    /// The control core was told that the client is gone.
+    pub lost: bool,
+    /// The worse of the losses to and from the client, as a share of 1.
     pub loss: f32,
-    pub nacks: [u64; 2],
+    /// The sums of NACKs by direction and stream that were counted already.
+    pub nacks: Vec<(Direction, (Mid, Option<Rid>), u64)>,
 }
 
 /// What a new peer is for.
@@ -220,8 +224,9 @@ impl Peer {
             queued: None,
             heard: now,
             connected: false,
+            lost: false,
             loss: 0.0,
-            nacks: [0; 2],
+            nacks: Vec::new(),
         }
     }
 

@@ -1,4 +1,4 @@
-import { Encryption_Type, type Participant, type RemoteParticipant, type Room, RoomEvent } from 'livekit-client';
+import { type Participant, type Room, RoomEvent } from 'livekit-client';
 import { decodeName, encodeName } from '../names';
 import { text } from '../ui/i18n';
 
@@ -17,11 +17,12 @@ export class Nameplates {
     room
       .on(RoomEvent.Connected, () => this.tell())
       .on(RoomEvent.Reconnected, () => this.tell())
-      .on(RoomEvent.ParticipantConnected, (participant) => this.tell(participant))
-      .on(RoomEvent.ParticipantActive, (participant) => this.tell(participant))
+      .on(RoomEvent.ParticipantConnected, ({ identity }) => this.tell(identity))
+      .on(RoomEvent.ParticipantActive, ({ identity }) => this.tell(identity))
       .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.names.delete(identity))
-      .on(RoomEvent.DataReceived, (payload, sender, _kind, topic, encryption) => {
-        if (topic === TOPIC && sender && encryption !== Encryption_Type.NONE) this.hear(sender, payload);
+      // By identity: a name may overtake the news that its owner has joined.
+      .on(RoomEvent.DataReceived, (payload, _sender, _kind, topic, _encryption, identity) => {
+        if (topic === TOPIC && identity) this.hear(identity, payload);
       });
   }
 
@@ -30,20 +31,21 @@ export class Nameplates {
     return this.names.get(participant.identity) ?? (participant.name || this.numbered(participant.identity));
   }
 
-  private hear(sender: RemoteParticipant, payload: Uint8Array): void {
+  private hear(identity: string, payload: Uint8Array): void {
     const name = decodeName(payload);
     if (!name) return;
     // Whoever introduces themselves may have joined before our own message could reach them.
-    if (!this.names.has(sender.identity)) this.tell(sender);
-    this.names.set(sender.identity, name);
-    this.changed(sender.identity);
+    if (!this.names.has(identity)) this.tell(identity);
+    this.names.set(identity, name);
+    this.changed(identity);
   }
 
-  private tell(to?: Participant): void {
-    if (!this.room.isE2EEEnabled || to?.isLocal) return;
-    const options = { reliable: true, topic: TOPIC, destinationIdentities: to && [to.identity] };
+  private tell(to?: string): void {
+    const me = this.room.localParticipant;
+    if (!this.room.isE2EEEnabled || to === me.identity) return;
+    const options = { reliable: true, topic: TOPIC, destinationIdentities: to === undefined ? undefined : [to] };
     // A token may forbid data messages; the others then see "Guest".
-    this.room.localParticipant.publishData(encodeName(this.own), options).catch(() => undefined);
+    me.publishData(encodeName(this.own), options).catch(() => undefined);
   }
 
   private numbered(identity: string): string {
