@@ -1,5 +1,6 @@
 //! Floor 1: one packet in, decisions about its forwards out.
 
+pub mod data;
 pub mod fmtp;
 pub mod frame;
 pub mod keyframes;
