@@ -15,7 +15,7 @@ pub const PACKET_MAX: usize = 64 * 1024;
 /// The most receivers that one packet may name.
 pub const DESTINATIONS_MAX: usize = 256;
 
-/// Fields of `DataPacket`, as livekit_models.proto numbers them.
+/// Fields of `DataPacket`, as `livekit_models.proto` numbers them.
 mod packet {
     pub const KIND: u32 = 1;
     pub const USER: u32 = 2;
@@ -342,7 +342,7 @@ mod tests {
         for _ in 0..20_000 {
             let mut bytes = if dice.percent(50) { whole.clone() } else { dice.bytes(30) };
             for _ in 0..dice.below(4) {
-                if let Some(byte) = bytes.get_mut(dice.below(64) as usize) {
+                if let Some(byte) = bytes.get_mut(dice.index(64)) {
                     *byte ^= 1 << dice.below(8);
                 }
             }
