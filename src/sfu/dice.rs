@@ -23,6 +23,11 @@ impl Dice {
         self.0.next_u64() % sides
     }
 
+    /// An index into `len` things.
+    pub fn index(&mut self, len: u32) -> usize {
+        usize::try_from(self.below(u64::from(len))).unwrap()
+    }
+
     /// Whether an event of this probability in percent happened.
     pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance

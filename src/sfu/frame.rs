@@ -76,7 +76,7 @@ fn vp9(payload: &[u8]) -> Glance {
         let Some(&layer) = payload.get(1 + id_len) else { return Glance::default() };
         Some(layer)
     };
-    let base = layer.is_none_or(|layer| layer >> 1 & 0x07 == 0);
+    let base = layer.is_none_or(|layer| layer & 0x0e == 0);
     let frame_start = begins && base;
     let keyframe_start = frame_start && first & 0x40 == 0;
     Glance { keyframe_start, frame_start, temporal: layer.map(|layer| layer >> 5), ..Glance::default() }

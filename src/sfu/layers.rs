@@ -287,7 +287,7 @@ mod tests {
             layers.heard(Quality::Low, &DELTA, now);
             assert!(layers.live(Quality::High, now + Duration::from_millis(1_499)), "a still screen");
         }
-        assert!(layers.live(Quality::High, now + Duration::from_secs(600)), "nothing else goes on");
+        assert!(layers.live(Quality::High, now + Duration::from_mins(10)), "nothing else goes on");
     }
 
     #[test]
