@@ -19,7 +19,6 @@ use crate::model::chance::Chance;
 use crate::model::ids::{RoomKey, SessionId, WorkerIndex};
 use crate::model::map::{Seeded, SeededMap};
 use crate::model::stats::WorkerStats;
-use crate::room::command::Layout;
 use crate::room::media::{MediaCommand, MediaEvent, MediaRights};
 
 use super::peer::{Peer, PeerIndex, RoomIndex};
@@ -114,7 +113,6 @@ pub enum WorkerOutput {
 #[derive(Clone, Debug)]
 struct Session {
     room: RoomIndex,
-    layout: Layout,
     rights: MediaRights,
     identity: crate::model::ids::Identity,
     publisher: PeerIndex,
