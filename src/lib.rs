@@ -1,6 +1,8 @@
 //! Konsil: a media server appliance for medical video consultations. See ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod config;
 pub mod model;
 pub mod node;
 pub mod room;
