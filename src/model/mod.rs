@@ -2,7 +2,9 @@
 
 pub mod chance;
 pub mod grants;
+pub mod histogram;
 pub mod ids;
 pub mod map;
 pub mod media;
+pub mod stats;
 pub mod time;
