@@ -5,6 +5,8 @@ pub mod cors;
 pub mod error;
 pub mod livekit;
 pub mod state;
+#[cfg(test)]
+mod testing;
 
 pub use state::{AppState, Parts, WallClock};
 

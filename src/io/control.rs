@@ -74,7 +74,12 @@ impl ControlHandle {
     pub async fn connect(&self, connect: Connect) -> Result<Connection, Refusal> {
         let (answer, answered) = oneshot::channel();
         let opened = self.call(ControlCall::Connect(Box::new(connect), answer), answered).await?;
-        Ok(Connection { opened, calls: self.calls.clone() })
+        Ok(self.accepted(opened))
+    }
+
+    /// The socket's half of what the control task opened.
+    pub(crate) fn accepted(&self, opened: Opened) -> Connection {
+        Connection { opened, calls: self.calls.clone() }
     }
 
     async fn call<T>(&self, call: ControlCall, answered: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Refusal> {

@@ -187,5 +187,5 @@ fn pings_are_told_apart_from_unknown_messages() {
 fn garbage_is_an_error() {
     assert_eq!(decode_signal(&[0xff; 32]), Err(SignalError::Garbage));
     assert_eq!(decode_signal_json("{"), Err(SignalError::Garbage));
-    assert_eq!(decode_signal_json(r#"{"nothing":1}"#), Err(SignalError::Garbage));
+    assert_eq!(decode_signal_json(r#"{"offer":1}"#), Err(SignalError::Garbage));
 }

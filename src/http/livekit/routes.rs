@@ -81,7 +81,7 @@ async fn open(state: AppState, headers: &HeaderMap, asked: Asked, upgrade: Upgra
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    Ok(upgrade.on_upgrade(move |socket: WebSocket| socket::serve(socket, connection, state)))
+    Ok(upgrade.on_upgrade(move |socket: WebSocket| socket::serve(socket, connection, state, socket::SILENCE_MAX)))
 }
 
 /// A refusal as LiveKit words it.

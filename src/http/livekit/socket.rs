@@ -16,7 +16,7 @@ use crate::room::command::Signal;
 use crate::room::notice::{LeaveAction, LeaveReason, Notice, Outcome};
 
 /// A client that says nothing for so long is gone: the promised timeout and one more ping.
-const SILENCE_MAX: Duration = Duration::from_secs(PING_TIMEOUT_S as u64 + PING_INTERVAL_S as u64);
+pub const SILENCE_MAX: Duration = Duration::from_secs(PING_TIMEOUT_S as u64 + PING_INTERVAL_S as u64);
 /// A client that takes nothing for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(PING_TIMEOUT_S as u64);
 /// Messages that a client may send at once, and again every second.
@@ -87,8 +87,10 @@ pub async fn turn_away(socket: WebSocket, reason: LeaveReason, action: LeaveActi
     wire.close(close).await;
 }
 
-/// Carries notices out and signals in until one side ends it. Dropping the connection tells the core.
-pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppState) {
+/// Carries notices out and signals in until one side ends it, or the client is silent for `silence`.
+///
+/// Dropping the connection tells the core.
+pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppState, silence: Duration) {
     let _counted = state.count_connection();
     let mut wire = Wire { socket, json: false };
     let mut allowance = Allowance::new(Instant::now());
@@ -107,7 +109,7 @@ pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppStat
                     Some(Err(_)) | None => Err(DONE),
                 }
             }
-            () = tokio::time::sleep_until(heard + SILENCE_MAX) => Err(SILENT),
+            () = tokio::time::sleep_until(heard + silence) => Err(SILENT),
         };
         if let Err(close) = step {
             break close;
@@ -158,3 +160,7 @@ fn refusal(error: SignalError) -> Response {
     let outcome = if matches!(error, SignalError::TooLong(_)) { Outcome::LimitExceeded } else { Outcome::Invalid };
     encode::response(0, outcome, &error.to_string())
 }
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;
