@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod config;
+pub mod http;
 pub mod io;
 pub mod model;
 pub mod node;

@@ -1,7 +1,11 @@
 //! Floor 3: sockets, threads and files around the pure floors.
 
+pub mod clock;
+pub mod control;
 mod files;
+pub mod media;
 pub mod state;
 pub mod store;
+pub mod task;
 pub mod tls;
 pub mod udp;

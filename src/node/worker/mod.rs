@@ -207,6 +207,12 @@ impl Worker {
         peers.min(rooms).min((self.sweep_at, "sweep"))
     }
 
+    /// Which worker this is.
+    #[must_use]
+    pub fn index(&self) -> WorkerIndex {
+        self.config.index
+    }
+
     /// What the worker has counted since its start.
     #[must_use]
     pub fn stats(&self) -> &WorkerStats {
