@@ -1,5 +1,6 @@
 //! Floor 3: files, sockets, threads.
 
+pub mod edge;
 mod files;
 pub mod state;
 pub mod store;
