@@ -7,3 +7,6 @@ pub mod cli;
 pub mod config;
 pub mod io;
 pub mod model;
+pub mod node;
+pub mod room;
+pub mod sfu;

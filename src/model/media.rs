@@ -107,3 +107,18 @@ pub struct VideoLayer {
     /// Bit rate in bit/s, 0 if not said.
     pub bitrate: u32,
 }
+
+/// How much of a track a subscriber has use for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackSettings {
+    /// Not shown at the moment: send nothing.
+    pub disabled: bool,
+    /// The quality asked for, if by quality.
+    pub quality: Option<Quality>,
+    /// Width in pixels of where it is shown, 0 if not said.
+    pub width: u32,
+    /// Height in pixels of where it is shown, 0 if not said.
+    pub height: u32,
+    /// Frames per second that are enough, 0 if not said.
+    pub fps: u32,
+}

@@ -2,8 +2,10 @@
 
 pub mod chance;
 pub mod grants;
+pub mod histogram;
 pub mod ids;
 pub mod map;
 pub mod media;
 pub mod record;
+pub mod stats;
 pub mod time;

@@ -1,0 +1,5 @@
+//! Floor 2: a whole node without its sockets. The simulator runs what stands here.
+
+pub mod request;
+pub mod route;
+pub mod sdp;

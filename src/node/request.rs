@@ -1,0 +1,264 @@
+//! What the HTTP floor asks of the control core.
+
+use crate::model::grants::Grants;
+use crate::model::ids::{Identity, RoomName, SessionId, Sid};
+use crate::room::command::{AddTrack, Layout, SyncState};
+use crate::room::notice::{ParticipantView, RoomView, TrackView};
+
+/// One signalling connection, from its WebSocket's opening to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// A client that opens a signalling connection.
+#[derive(Clone, Debug)]
+pub struct Connect {
+    /// What its token allows.
+    pub grants: Grants,
+    /// Its PeerConnections: single or dual.
+    pub layout: Layout,
+    /// Whether new tracks are subscribed without being asked for.
+    pub auto_subscribe: bool,
+    /// The highest protocol version that the client speaks, as LiveKit counts them.
+    pub protocol: i32,
+    /// The session that it had before, if it wants to resume one.
+    pub resume: Option<Sid>,
+    /// What it has, if it says so when it resumes.
+    pub sync: Option<SyncState>,
+    /// Tracks that it will publish at once.
+    pub add_tracks: Vec<AddTrack>,
+    /// Its first offer (text, number), if it came with the join.
+    pub offer: Option<(String, u32)>,
+}
+
+/// What an accepted connection is told before its first notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// The session.
+    pub session: SessionId,
+    /// Whether a session was resumed rather than begun.
+    pub resumed: bool,
+}
+
+/// Whose rules a room is made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomOrigin {
+    /// Our own `/v1`: making a room twice is a conflict.
+    Api,
+    /// LiveKit's `RoomService`: making a room twice returns the first.
+    LiveKit,
+}
+
+/// How media travels in a room; fixed when the room is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomMode {
+    /// Through the SFU.
+    Sfu,
+    /// Browser to browser.
+    P2p,
+}
+
+/// A room to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomSpec {
+    /// Its name; a random one if absent.
+    pub name: Option<RoomName>,
+    /// How media travels; by the number of participants if absent.
+    pub mode: Option<RoomMode>,
+    /// Whether every media frame must be encrypted end to end; by origin if absent.
+    pub require_encryption: Option<bool>,
+    /// Most participants at a time; the setting if absent.
+    pub max_participants: Option<u32>,
+    /// Seconds it lives while empty; the setting if absent.
+    pub empty_timeout_s: Option<u32>,
+    /// Opaque text for applications.
+    pub metadata: String,
+    /// Whose rules apply.
+    pub origin: RoomOrigin,
+}
+
+/// A question or an order, with what the caller's token allows.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Could a client with these grants join now?
+    Validate {
+        /// The caller.
+        grants: Grants,
+    },
+    /// Make a room. Answer: [`Reply::Room`].
+    CreateRoom {
+        /// The caller.
+        grants: Grants,
+        /// The room.
+        spec: RoomSpec,
+    },
+    /// Which rooms does the caller's tenant have? Answer: [`Reply::Rooms`].
+    ListRooms {
+        /// The caller.
+        grants: Grants,
+        /// Only these, all if empty.
+        names: Vec<RoomName>,
+    },
+    /// One room. Answer: [`Reply::Room`].
+    Room {
+        /// The caller.
+        grants: Grants,
+        /// Which.
+        room: RoomName,
+    },
+    /// End a room for all and forget it. Answer: [`Reply::Done`].
+    DeleteRoom {
+        /// The caller.
+        grants: Grants,
+        /// Which.
+        room: RoomName,
+    },
+    /// Who is in a room? Answer: [`Reply::Participants`].
+    Participants {
+        /// The caller.
+        grants: Grants,
+        /// Which.
+        room: RoomName,
+    },
+    /// One participant. Answer: [`Reply::Participants`] with one entry.
+    Participant {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Who.
+        identity: Identity,
+    },
+    /// Remove a participant. Answer: [`Reply::Done`].
+    RemoveParticipant {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Who.
+        identity: Identity,
+    },
+    /// Mute or unmute one track, or all of a participant's. Answer: [`Reply::Tracks`].
+    Mute {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Whose.
+        identity: Identity,
+        /// Which; all if absent.
+        track: Option<Sid>,
+        /// Mute or unmute.
+        muted: bool,
+    },
+    /// May the caller invite into this room? Answer: [`Reply::Room`].
+    Invite {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+    },
+    /// Publish by WHIP. Answer: [`Reply::Media`].
+    Whip {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// SDP offer.
+        sdp: String,
+    },
+    /// Receive by WHEP. Answer: [`Reply::Media`].
+    Whep {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Whose tracks.
+        identity: Identity,
+        /// SDP offer.
+        sdp: String,
+    },
+    /// End what WHIP or WHEP began. Answer: [`Reply::Done`].
+    EndMedia {
+        /// The caller; the same identity that began it.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// The resource named in the answer.
+        resource: Sid,
+    },
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// It is so, or it is done.
+    Done,
+    /// A room.
+    Room(RoomView),
+    /// Rooms.
+    Rooms(Vec<RoomView>),
+    /// Participants.
+    Participants(Vec<ParticipantView>),
+    /// Tracks.
+    Tracks(Vec<TrackView>),
+    /// A WHIP or WHEP session.
+    Media {
+        /// Its name in the resource's address.
+        resource: Sid,
+        /// SDP answer.
+        sdp: String,
+    },
+}
+
+/// Why something is refused. The texts go to callers and name nobody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The token lacks a grant.
+    #[error("the token does not allow this: it lacks {0}")]
+    NotAllowed(&'static str),
+    /// No such room for this tenant.
+    #[error("there is no such room")]
+    RoomNotFound,
+    /// No such participant in the room.
+    #[error("there is no such participant in the room")]
+    ParticipantNotFound,
+    /// No such track of the participant.
+    #[error("there is no such track")]
+    TrackNotFound,
+    /// No such WHIP or WHEP resource for this caller.
+    #[error("there is no such resource")]
+    ResourceNotFound,
+    /// The room has as many participants as it may.
+    #[error("the room is full")]
+    RoomFull,
+    /// A room of this name exists already.
+    #[error("a room of this name exists already")]
+    RoomExists,
+    /// A limit of the server is reached.
+    #[error("the server has reached its limit of {0}")]
+    LimitReached(&'static str),
+    /// The mode is not in this version.
+    #[error("rooms of mode p2p are not available in this version; make one of mode sfu")]
+    ModeNotAvailable,
+    /// A value is out of range.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The room takes tracks only with declared end-to-end encryption.
+    #[error("the room requires end-to-end encryption, which this client does not declare")]
+    EncryptionRequired,
+    /// The SDP cannot be taken.
+    #[error("the SDP cannot be taken: {0}")]
+    BadSdp(&'static str),
+    /// The session that should be resumed is not there.
+    #[error("there is no session to resume; join again")]
+    NoSession,
+    /// What had to be written could not be.
+    #[error("the server could not store this; nothing was changed")]
+    NotStored,
+    /// The server is going down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The answer did not come in time.
+    #[error("the server is too busy to answer")]
+    Busy,
+}

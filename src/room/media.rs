@@ -1,0 +1,256 @@
+//! The words between a room's rules and the worker that carries its media.
+
+use crate::model::ids::{Identity, RoomKey, SessionId, Sid};
+use crate::model::media::{Codec, MediaKind, TrackSettings, VideoLayer};
+
+use super::command::{Layout, Leg};
+use super::notice::QualityLevel;
+
+/// What a session may do with media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaRights {
+    /// May publish.
+    pub publish: bool,
+    /// May receive.
+    pub subscribe: bool,
+    /// May send data messages.
+    pub data: bool,
+}
+
+/// A track as the worker knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackSpec {
+    /// Its public id.
+    pub sid: Sid,
+    /// The client's ids for it, one of which stands in the SDP's `a=msid`.
+    pub cids: Vec<String>,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// Announced simulcast layers.
+    pub layers: Vec<VideoLayer>,
+    /// Whether the publisher declared encrypted frames.
+    pub encrypted: bool,
+    /// Whether it starts muted.
+    pub muted: bool,
+}
+
+/// An order to the worker that has the room.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaCommand {
+    /// A room begins.
+    OpenRoom {
+        /// Which.
+        room: RoomKey,
+        /// Whether every media frame must be encrypted end to end.
+        require_encryption: bool,
+    },
+    /// A room ends, and every session in it.
+    CloseRoom {
+        /// Which.
+        room: RoomKey,
+    },
+    /// A session begins.
+    AddSession {
+        /// Which.
+        session: SessionId,
+        /// Where.
+        room: RoomKey,
+        /// Its public id, stamped on its data messages.
+        sid: Sid,
+        /// Its identity, stamped on its data messages.
+        identity: Identity,
+        /// Its PeerConnections.
+        layout: Layout,
+        /// What it may do.
+        rights: MediaRights,
+    },
+    /// A session ends.
+    RemoveSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// An offer for the publisher leg.
+    Offer {
+        /// Whose.
+        session: SessionId,
+        /// SDP text.
+        sdp: String,
+        /// The client's number for it.
+        id: u32,
+    },
+    /// An answer for the subscriber leg.
+    Answer {
+        /// Whose.
+        session: SessionId,
+        /// SDP text.
+        sdp: String,
+        /// The number of the offer that it answers.
+        id: u32,
+    },
+    /// A remote candidate.
+    Trickle {
+        /// Whose.
+        session: SessionId,
+        /// Which leg.
+        leg: Leg,
+        /// The candidate line.
+        candidate: String,
+    },
+    /// The subscriber leg of a dual layout must restart ICE (after a resume).
+    RestartIce {
+        /// Whose.
+        session: SessionId,
+    },
+    /// A track may be published.
+    AddTrack {
+        /// By whom.
+        session: SessionId,
+        /// Which.
+        track: TrackSpec,
+    },
+    /// A track may no longer be published.
+    RemoveTrack {
+        /// By whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// A track is muted: nothing of it is forwarded.
+    SetMuted {
+        /// By whom it is published.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// Muted or not.
+        muted: bool,
+    },
+    /// Forward a track to a session.
+    Subscribe {
+        /// To whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// The publisher's public id, for the stream id in the SDP.
+        publisher: Sid,
+    },
+    /// Stop forwarding a track to a session.
+    Unsubscribe {
+        /// To whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// How a session shows a track.
+    Settings {
+        /// Who.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// How.
+        settings: TrackSettings,
+    },
+}
+
+/// News from the worker that has the room.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaEvent {
+    /// The answer to a client's offer.
+    Answer {
+        /// For whom.
+        session: SessionId,
+        /// SDP text.
+        sdp: String,
+        /// The number of the offer.
+        id: u32,
+        /// Media sections by `mid` and the track that each carries to the client.
+        mids: Vec<(String, Sid)>,
+    },
+    /// A client's offer or answer could not be taken.
+    Refused {
+        /// Whose.
+        session: SessionId,
+        /// Why, without a word of the SDP.
+        why: &'static str,
+    },
+    /// An offer for the subscriber leg.
+    Offer {
+        /// For whom.
+        session: SessionId,
+        /// SDP text.
+        sdp: String,
+        /// Its number.
+        id: u32,
+        /// Media sections by `mid` and the track that each carries to the client.
+        mids: Vec<(String, Sid)>,
+    },
+    /// A single PeerConnection needs more receiving sections, or a new offer if both are 0.
+    MediaSections {
+        /// Whose.
+        session: SessionId,
+        /// Audio sections missing.
+        audios: u32,
+        /// Video sections missing.
+        videos: u32,
+    },
+    /// An announced track has its media section.
+    Bound {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// Its section.
+        mid: String,
+        /// Its codec, if the SDP leaves one choice or the track has sent.
+        codec: Option<Codec>,
+    },
+    /// A track's media section is gone.
+    Unbound {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// A subscriber's PeerConnection carries the track from now on.
+    Subscribed {
+        /// Who receives.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// ICE and DTLS stand on the leg that carries media to the client.
+    Connected {
+        /// Whose.
+        session: SessionId,
+    },
+    /// Consent is lost (RFC 7675) or DTLS was closed: the client is gone.
+    Lost {
+        /// Whose.
+        session: SessionId,
+    },
+    /// A track of a room that requires encryption carries readable frames.
+    Unsealed {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// Who speaks, loudest first; those not named are silent.
+    Speakers {
+        /// Where.
+        room: RoomKey,
+        /// Session, loudness from 0 to 1.
+        speakers: Vec<(SessionId, f32)>,
+    },
+    /// How well sessions are connected.
+    Quality {
+        /// Where.
+        room: RoomKey,
+        /// Session, level, LiveKit's score from 1 to 5.
+        levels: Vec<(SessionId, QualityLevel, f32)>,
+    },
+    /// The worker failed inside this room and threw it away.
+    RoomFault {
+        /// Which.
+        room: RoomKey,
+    },
+}

@@ -1,0 +1,12 @@
+//! Floor 1: one room's rules. Commands come in, effects go out.
+
+pub mod command;
+pub mod media;
+pub mod notice;
+mod participant;
+mod publish;
+pub mod rules;
+mod signal;
+mod subscribe;
+
+pub use rules::{Effect, JoinError, Room, RoomSettings};

@@ -1,0 +1,119 @@
+import { type LocalParticipant, type Room, RoomEvent } from 'livekit-client';
+import { problemOf } from '../media/capture';
+import { createPicker } from '../media/picker';
+import type { Ticket } from '../room';
+import type { StringKey } from '../strings';
+import { h } from '../ui/dom';
+import { openDialog } from '../ui/dialog';
+import { say } from '../ui/i18n';
+import { type IconName, icon, setIcon } from '../ui/icons';
+import type { Shell } from '../ui/shell';
+import { invite } from './invite';
+
+interface Face {
+  icon: IconName;
+  words: StringKey;
+  on?: boolean;
+}
+
+interface Control {
+  el: HTMLButtonElement;
+  show(face: Face): void;
+}
+
+/** The row of buttons under the call. */
+export function createControls(shell: Shell, room: Room, ticket: Ticket): HTMLElement {
+  const me = room.localParticipant;
+  const mic = control('mute-mic', micFace(me), () => guard(shell, () => me.setMicrophoneEnabled(!me.isMicrophoneEnabled), 'audio'));
+  const cam = control('mute-cam', camFace(me), () => guard(shell, () => me.setCameraEnabled(!me.isCameraEnabled), 'video'));
+  const share = control('share-screen', shareFace(me), () => guard(shell, () => toggleShare(me), 'screen'));
+  const asking = control('invite', { icon: 'invite', words: 'call.invite' }, () => invite(ticket));
+  const devices = control('devices', { icon: 'devices', words: 'call.devices' }, () => showDevices(shell, room, ticket));
+  const leave = control('leave', { icon: 'leave', words: 'call.leave' }, () => room.disconnect());
+  leave.el.classList.add('danger');
+
+  const refresh = (): void => {
+    mic.show(micFace(me));
+    cam.show(camFace(me));
+    share.show(shareFace(me));
+  };
+  for (const event of [RoomEvent.LocalTrackPublished, RoomEvent.LocalTrackUnpublished, RoomEvent.TrackMuted, RoomEvent.TrackUnmuted] as const) {
+    room.on(event, refresh);
+  }
+  const { canPublish, roomAdmin } = ticket.claims;
+  const canShare = canPublish && 'getDisplayMedia' in navigator.mediaDevices;
+  return h(
+    'div',
+    { class: 'controls', role: 'toolbar', tLabel: 'call.controls' },
+    ...(canPublish ? [mic.el, cam.el] : []),
+    ...(canShare ? [share.el] : []),
+    ...(roomAdmin ? [asking.el] : []),
+    devices.el,
+    leave.el,
+  );
+}
+
+function micFace(me: LocalParticipant): Face {
+  const on = me.isMicrophoneEnabled;
+  return { icon: on ? 'mic' : 'micOff', words: on ? 'call.micOff' : 'call.micOn', on };
+}
+
+function camFace(me: LocalParticipant): Face {
+  const on = me.isCameraEnabled;
+  return { icon: on ? 'cam' : 'camOff', words: on ? 'call.camOff' : 'call.camOn', on };
+}
+
+function shareFace(me: LocalParticipant): Face {
+  const on = me.isScreenShareEnabled;
+  return { icon: on ? 'screenOff' : 'screen', words: on ? 'call.unshare' : 'call.share' };
+}
+
+export function control(testId: string, face: Face, act: () => Promise<unknown> | void): Control {
+  const svg = icon(face.icon);
+  const words = h('span');
+  const el = h('button', { type: 'button', class: 'control', 'data-testid': testId }, svg, words);
+  const show = (next: Face): void => {
+    setIcon(svg, next.icon);
+    say(words, next.words);
+    if (next.on !== undefined) el.dataset.on = String(next.on);
+  };
+  show(face);
+  el.addEventListener('click', async () => {
+    // Not `disabled`, which would take the keyboard focus away.
+    if (el.ariaBusy === 'true') return;
+    el.ariaBusy = 'true';
+    try {
+      await act();
+    } finally {
+      el.ariaBusy = 'false';
+    }
+  });
+  return { el, show };
+}
+
+async function toggleShare(me: LocalParticipant): Promise<void> {
+  await me.setScreenShareEnabled(!me.isScreenShareEnabled, { audio: true });
+}
+
+async function guard(shell: Shell, act: () => Promise<unknown>, what: 'audio' | 'video' | 'screen'): Promise<void> {
+  shell.clearAlert();
+  try {
+    await act();
+  } catch (error) {
+    if (what !== 'screen') shell.alert(problemOf(what, error));
+    // Closing the browser's own picker is a decision, not a failure.
+    else if ((error as Error).name !== 'NotAllowedError') shell.alert('media.screen.failed');
+  }
+}
+
+async function showDevices(shell: Shell, room: Room, { claims }: Ticket): Promise<void> {
+  const inputs: MediaDeviceKind[] = claims.canPublish ? ['videoinput', 'audioinput'] : [];
+  const picker = createPicker([...inputs, 'audiooutput'], {
+    active: (kind) => room.getActiveDevice(kind),
+    pick: (kind, id) => {
+      void guard(shell, () => room.switchActiveDevice(kind, id), kind === 'videoinput' ? 'video' : 'audio');
+    },
+  });
+  await picker.refresh();
+  openDialog('device.title', picker.el).addEventListener('close', () => picker.close());
+}

@@ -1,0 +1,31 @@
+import { decodeBase64Url } from './link';
+
+/** What the page needs to know of its own token. The server checks it; the page only reads it. */
+export interface Claims {
+  host: boolean;
+  roomAdmin: boolean;
+  canPublish: boolean;
+  expiresAt: number | undefined;
+}
+
+interface Payload {
+  exp?: number;
+  attributes?: Record<string, string>;
+  video?: { roomAdmin?: boolean; canPublish?: boolean };
+}
+
+export function readClaims(token: string): Claims | undefined {
+  const bytes = decodeBase64Url(token.split('.')[1] ?? '');
+  if (!bytes?.length) return undefined;
+  try {
+    const payload = JSON.parse(new TextDecoder().decode(bytes)) as Payload;
+    return {
+      host: payload.attributes?.['konsil.role'] === 'host',
+      roomAdmin: payload.video?.roomAdmin === true,
+      canPublish: payload.video?.canPublish !== false,
+      expiresAt: payload.exp,
+    };
+  } catch {
+    return undefined;
+  }
+}
