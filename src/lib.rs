@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod io;

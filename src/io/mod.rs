@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod edge;
 mod files;
 pub mod media;
 pub mod state;
