@@ -6,8 +6,8 @@ use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::{Direction, Mid};
 
 use crate::model::ids::{SessionId, Sid};
-use crate::model::media::MediaKind;
-use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, str0m_kind};
+use crate::model::media::{Codec, MediaKind};
+use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_of, str0m_kind};
 use crate::node::route::ice_credentials;
 use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress};
 use crate::room::command::Leg;
@@ -88,6 +88,8 @@ impl Worker {
         let Some(owner) = self.sessions.get(&session) else { return };
         let (room, index) = (owner.room, owner.publisher);
         let Some(offered) = self.peer(index).map(|peer| peer.offered.clone()) else { return };
+        let preferred = |worker: &Self, mid: Mid| worker.peer(index).and_then(|peer| peer.preferred_codec(mid));
+        let codecs: Vec<_> = offered.iter().map(|section| preferred(self, Mid::from(section.mid.as_str()))).collect();
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let mut events = Vec::new();
         for track in entry.tracks.iter_mut().flatten().filter(|track| track.session == session) {
@@ -105,7 +107,11 @@ impl Worker {
             }
             let sid = track.spec.sid.clone();
             match now {
-                Some(mid) => events.push(MediaEvent::Bound { session, track: sid, mid: mid.to_string(), codec: track.codec }),
+                Some(mid) => {
+                    let preferred = offered.iter().zip(&codecs).find(|(section, _)| *section.mid == *mid).and_then(|(_, codec)| *codec);
+                    let codec = track.codec.or(preferred);
+                    events.push(MediaEvent::Bound { session, track: sid, mid: mid.to_string(), codec });
+                }
                 None => events.push(MediaEvent::Unbound { session, track: sid }),
             }
             track.mid = now;
@@ -335,6 +341,13 @@ impl Peer {
         let carrying =
             self.sections.iter().filter_map(|section| Some((section.mid.to_string(), section.carried.as_ref()?.1.track.clone())));
         carrying.collect()
+    }
+
+    /// The codec that the client prefers in a section: the first that it lists there and Konsil forwards.
+    fn preferred_codec(&self, mid: Mid) -> Option<Codec> {
+        let listed = self.rtc.media(mid)?.remote_pts();
+        let params = self.rtc.codec_config().params();
+        listed.iter().find_map(|pt| codec_of(params.iter().find(|params| params.pt() == *pt)?))
     }
 
     fn has_free_wants(&self) -> bool {
