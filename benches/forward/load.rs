@@ -1,4 +1,4 @@
-//! The traffic of the benchmark: rooms of people who send SRTP and count what comes back.
+//! The traffic of the benchmark: rooms of people who send SRTP, counting what comes back.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

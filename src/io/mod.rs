@@ -1,4 +1,4 @@
-//! Floor 3: sockets, threads and files around the pure floors.
+//! Floor 3: sockets, threads, files around the pure floors.
 
 pub mod clock;
 pub mod control;
