@@ -16,6 +16,9 @@ use crate::room::media::MediaEvent;
 use super::Worker;
 use super::data::{LOSSY, RELIABLE};
 
+/// Most sections for tracks in an offer of ours: the data channels have one too, and its answer is held to the bound.
+const TRACK_SECTIONS_MAX: usize = SECTIONS_MAX - 1;
+
 impl Worker {
     /// A client offers: bind its tracks, give it what waits, answer.
     pub(super) fn offer(&mut self, session: SessionId, text: &str, id: u32) {
@@ -311,7 +314,7 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
         let place = if let Some(place) = peer.sections.iter().position(|section| section.is_free(want.kind)) {
             api.set_direction(peer.sections[place].mid, Direction::SendOnly);
             place
-        } else if peer.sections.len() < SECTIONS_MAX {
+        } else if peer.sections.len() < TRACK_SECTIONS_MAX {
             let mid = api.add_media(str0m_kind(want.kind), Direction::SendOnly, None, None, None);
             peer.sections.push(OutSection::new(mid, want.kind, chance));
             peer.sections.len() - 1
@@ -351,6 +354,8 @@ impl Peer {
     }
 
     fn has_free_wants(&self) -> bool {
-        self.wants.iter().any(|want| self.sections.len() < SECTIONS_MAX || self.sections.iter().any(|section| section.is_free(want.kind)))
+        self.wants
+            .iter()
+            .any(|want| self.sections.len() < TRACK_SECTIONS_MAX || self.sections.iter().any(|section| section.is_free(want.kind)))
     }
 }
