@@ -25,7 +25,8 @@ impl Worker {
 
     fn room_concerned(&self, command: &MediaCommand) -> Option<RoomIndex> {
         let session = match command {
-            MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } | MediaCommand::AddSession { .. } => return None,
+            MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } => return None,
+            MediaCommand::AddSession { room, .. } => return self.by_key.get(room).copied(),
             MediaCommand::RemoveSession { session }
             | MediaCommand::Offer { session, .. }
             | MediaCommand::Answer { session, .. }
