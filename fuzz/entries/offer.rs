@@ -90,5 +90,6 @@ fn right_answer(call: &Call, client: &mut Rtc) -> Option<String> {
         _ => None,
     });
     let offer = SdpOffer::from_sdp_string(offers.take(1).next()?).expect("an offer of the worker's");
-    Some(client.sdp_api().accept_offer(offer).ok()?.to_sdp_string())
+    // str0m is passive where it may choose, browsers are not.
+    Some(client.sdp_api().accept_offer(offer).ok()?.to_sdp_string().replace("a=setup:passive", "a=setup:active"))
 }
