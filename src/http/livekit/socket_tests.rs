@@ -222,14 +222,17 @@ async fn silent_clients_are_given_up() {
     let impatient = |state: AppState| {
         let (opened, notices) = opened();
         let connection = std::sync::Arc::new(std::sync::Mutex::new(Some((opened, notices))));
-        Router::new().route("/", get(move |upgrade: WebSocketUpgrade| async move {
-            let (opened, notices) = connection.lock().unwrap().take().unwrap();
-            let connection = state.control().accepted(opened);
-            upgrade.on_upgrade(move |socket: WebSocket| async move {
-                serve(socket, connection, state, Duration::from_millis(20)).await;
-                drop(notices);
-            })
-        }))
+        Router::new().route(
+            "/",
+            get(move |upgrade: WebSocketUpgrade| async move {
+                let (opened, notices) = connection.lock().unwrap().take().unwrap();
+                let connection = state.control().accepted(opened);
+                upgrade.on_upgrade(move |socket: WebSocket| async move {
+                    serve(socket, connection, state, Duration::from_millis(20)).await;
+                    drop(notices);
+                })
+            }),
+        )
     };
     let mut server = server(impatient).await;
     let (mut client, _) = connect_async(&server.address).await.unwrap();
