@@ -1,4 +1,8 @@
 //! The `konsil` binary: hands over to `konsil::cli`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    konsil::cli::run(std::env::args_os(), |options| konsil::app::configure::configure(&options).map(drop))
+}

@@ -1,3 +1,12 @@
-//! Floor 3: sockets, threads and tasks around the pure cores.
+//! Floor 3: sockets, threads and files around the pure floors.
 
+pub mod clock;
 pub mod control;
+pub mod edge;
+mod files;
+pub mod media;
+pub mod state;
+pub mod store;
+pub mod task;
+pub mod tls;
+pub mod udp;

@@ -6,5 +6,6 @@ pub mod histogram;
 pub mod ids;
 pub mod map;
 pub mod media;
+pub mod record;
 pub mod stats;
 pub mod time;

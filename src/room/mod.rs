@@ -3,3 +3,10 @@
 pub mod command;
 pub mod media;
 pub mod notice;
+mod participant;
+mod publish;
+pub mod rules;
+mod signal;
+mod subscribe;
+
+pub use rules::{Effect, JoinError, Room, RoomSettings};

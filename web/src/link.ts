@@ -2,8 +2,8 @@ export type Key = Uint8Array<ArrayBuffer>;
 
 export interface RoomLink {
   room: string;
-  token?: string;
-  key?: Key;
+  token: string | undefined;
+  key: Key | undefined;
 }
 
 const KEY_BYTES = 16;
@@ -12,9 +12,7 @@ export function parseRoomLink(url: URL): RoomLink | undefined {
   const room = roomOf(url.pathname);
   if (room === undefined) return undefined;
   const fragment = new URLSearchParams(url.hash.slice(1));
-  const token = fragment.get('t');
-  const key = decodeKey(fragment.get('k') ?? '');
-  return { room, ...(token ? { token } : {}), ...(key ? { key } : {}) };
+  return { room, token: fragment.get('t') || undefined, key: decodeKey(fragment.get('k') ?? '') };
 }
 
 export function withKey(link: string, key: Key): string {
@@ -26,7 +24,10 @@ export function newKey(): Key {
 }
 
 export function encodeKey(key: Key): string {
-  return btoa(String.fromCharCode(...key)).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+  return btoa(String.fromCharCode(...key))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/=+$/, '');
 }
 
 export function decodeKey(text: string): Key | undefined {

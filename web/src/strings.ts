@@ -85,6 +85,10 @@ export const strings = {
   'setup.preview': { de: 'Vorschau Ihrer Kamera', en: 'Preview of your camera' },
   'setup.cameraOff': { de: 'Kamera ist aus', en: 'Camera is off' },
   'setup.level': { de: 'Lautstärke Ihres Mikrofons', en: 'Level of your microphone' },
+  'setup.levelAsleep': {
+    de: 'Tippen oder klicken Sie auf die Seite, um Ihren Mikrofonpegel zu sehen.',
+    en: 'Tap or click the page to see the level of your microphone.',
+  },
   'setup.testSound': { de: 'Lautsprecher testen', en: 'Test speaker' },
   'setup.retry': { de: 'Erneut versuchen', en: 'Try again' },
   'setup.listenOnly': {

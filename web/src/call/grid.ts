@@ -1,13 +1,10 @@
 import { h } from '../ui/dom';
+import { bestFit } from './fit';
 import { Tile } from './tile';
-
-const GAP = 8;
-const ASPECT = 16 / 9;
-const MIN_WIDTH = 140;
 
 /** The tiles, as large as the space allows; a shared screen takes the stage. */
 export class Grid {
-  readonly el = h('ul', { class: 'grid', tLabel: 'call.people' });
+  readonly el = h('ul', { class: 'grid', tabindex: '0', tLabel: 'call.people' });
   private readonly tiles = new Map<string, Tile>();
   private readonly observer = new ResizeObserver(() => this.layout());
 
@@ -63,25 +60,10 @@ export class Grid {
     this.el.dataset.stage = String(first !== null);
     const { columns, width } = bestFit(this.tiles.size, this.el.clientWidth, this.el.clientHeight);
     this.el.style.setProperty('--columns', String(columns));
-    this.el.style.setProperty('--tile', `${width}px`);
+    this.el.style.setProperty('--tile-width', `${width}px`);
     this.el.style.setProperty('--others', String(Math.max(1, this.tiles.size - 1)));
+    this.el.style.setProperty('--height', `${this.el.clientHeight}px`);
   }
-}
-
-/** The number of columns that gives the widest 16:9 tiles. */
-export function bestFit(count: number, width: number, height: number): { columns: number; width: number } {
-  let best = { columns: 1, width: 0 };
-  for (let columns = 1; columns <= count; columns++) {
-    const rows = Math.ceil(count / columns);
-    const byWidth = (width - GAP * (columns - 1)) / columns;
-    const byHeight = ((height - GAP * (rows - 1)) / rows) * ASPECT;
-    const fit = Math.floor(Math.min(byWidth, byHeight));
-    if (fit > best.width) best = { columns, width: fit };
-  }
-  if (best.width >= MIN_WIDTH) return best;
-  // Too many people for this screen: keep the tiles readable and let the grid scroll.
-  const columns = Math.max(1, Math.floor((width + GAP) / (MIN_WIDTH + GAP)));
-  return { columns, width: Math.floor((width - GAP * (columns - 1)) / columns) };
 }
 
 function screenId(identity: string): string {

@@ -1,14 +1,13 @@
-import { type Participant, type RemoteParticipant, type Room, RoomEvent } from 'livekit-client';
+import { type Participant, type Room, RoomEvent } from 'livekit-client';
 import { decodeName, encodeName } from '../names';
 import { text } from '../ui/i18n';
 
 const TOPIC = 'konsil.name';
-/** `Encryption_Type.NONE` of LiveKit's protocol, an enum that livekit-client exports as a type only. */
-const UNENCRYPTED = 0;
 
 /** Who is called what. Names travel as encrypted data messages; the server never has them. */
 export class Nameplates {
   private readonly names = new Map<string, string>();
+  private readonly greeted = new Set<string>();
   private readonly numbers = new Map<string, number>();
 
   constructor(
@@ -17,14 +16,20 @@ export class Nameplates {
     private readonly changed: (identity: string) => void,
   ) {
     room
-      .on(RoomEvent.Connected, () => this.tell())
       .on(RoomEvent.Reconnected, () => this.tell())
-      .on(RoomEvent.ParticipantConnected, (participant) => this.tell(participant))
-      .on(RoomEvent.ParticipantActive, (participant) => this.tell(participant))
-      .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.names.delete(identity))
-      .on(RoomEvent.DataReceived, (payload, sender, _kind, topic, encryption) => {
-        if (topic === TOPIC && sender && encryption !== UNENCRYPTED) this.hear(sender, payload);
+      .on(RoomEvent.ParticipantConnected, ({ identity }) => this.tell(identity))
+      .on(RoomEvent.ParticipantActive, ({ identity }) => this.tell(identity))
+      // The name stays, since a full reconnect makes everyone leave and come again.
+      .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.greeted.delete(identity))
+      // By identity: a name may overtake the news that its owner has joined.
+      .on(RoomEvent.DataReceived, (payload, _sender, _kind, topic, _encryption, identity) => {
+        if (topic === TOPIC && identity) this.hear(identity, payload);
       });
+  }
+
+  /** Tells everyone the own name, once encryption is confirmed. */
+  introduce(): void {
+    this.tell();
   }
 
   nameOf(participant: Participant): string {
@@ -32,20 +37,26 @@ export class Nameplates {
     return this.names.get(participant.identity) ?? (participant.name || this.numbered(participant.identity));
   }
 
-  private hear(sender: RemoteParticipant, payload: Uint8Array): void {
+  private hear(identity: string, payload: Uint8Array): void {
     const name = decodeName(payload);
     if (!name) return;
     // Whoever introduces themselves may have joined before our own message could reach them.
-    if (!this.names.has(sender.identity)) this.tell(sender);
-    this.names.set(sender.identity, name);
-    this.changed(sender.identity);
+    if (!this.greeted.has(identity)) this.tell(identity);
+    this.greeted.add(identity);
+    this.names.set(identity, name);
+    this.changed(identity);
   }
 
-  private tell(to?: Participant): void {
-    if (!this.room.isE2EEEnabled || to?.isLocal) return;
-    const options = { reliable: true, topic: TOPIC, ...(to ? { destinationIdentities: [to.identity] } : {}) };
+  private tell(to?: string): void {
+    const me = this.room.localParticipant;
+    if (!this.room.isE2EEEnabled || to === me.identity) return;
+    const options = {
+      reliable: true,
+      topic: TOPIC,
+      destinationIdentities: to === undefined ? undefined : [to],
+    };
     // A token may forbid data messages; the others then see "Guest".
-    this.room.localParticipant.publishData(encodeName(this.own), options).catch(() => undefined);
+    me.publishData(encodeName(this.own), options).catch(() => undefined);
   }
 
   private numbered(identity: string): string {

@@ -62,31 +62,29 @@ export function reasonOfDisconnect(reason: DisconnectReason | undefined): EndRea
   }
 }
 
-/** Why a call never began. `expiresAt` is the token's own claim, in seconds. */
-export function reasonOfFailure(error: unknown, expiresAt: number | undefined): EndReason {
+/** Why a call never began. `expiresAt` is the token's own claim in seconds; `signalled`: the server had let us in. */
+export function reasonOfFailure(
+  error: unknown,
+  expiresAt: number | undefined,
+  signalled: boolean,
+): EndReason {
   if (!(error instanceof ConnectionError)) return 'lost';
-  switch (error.reason) {
-    case ConnectionErrorReason.NotAllowed:
-      return refusal(error.status as number, error.message, expiresAt);
-    case ConnectionErrorReason.InternalError:
-      return refusal((error.context as { status?: number } | undefined)?.status, '', expiresAt) ;
-    case ConnectionErrorReason.LeaveRequest:
-      return reasonOfDisconnect(error.context as DisconnectReason);
-    case ConnectionErrorReason.ServiceNotFound:
-      return 'closed';
-    case ConnectionErrorReason.ServerUnreachable:
-    case ConnectionErrorReason.Timeout:
-    case ConnectionErrorReason.WebSocket:
-      return 'unreachable';
-    default:
-      return 'lost';
-  }
+  if (error.reason === ConnectionErrorReason.Cancelled) return 'left';
+  if (error.reason === ConnectionErrorReason.LeaveRequest)
+    return reasonOfDisconnect(error.context as DisconnectReason);
+  if (signalled) return 'media';
+  if (error.reason === ConnectionErrorReason.NotAllowed) return refusal(error.message, expiresAt);
+  return error.reason === ConnectionErrorReason.ServiceNotFound ? 'closed' : 'unreachable';
 }
 
-function refusal(status: number | undefined, body: string, expiresAt: number | undefined): EndReason {
-  if (status === 409 || status === 429 || /\bfull\b/i.test(body)) return 'full';
-  if (status === 404 || status === 410) return 'closed';
-  if (status === 503) return 'shutdown';
-  if (status === 401 && expiresAt !== undefined && expiresAt * 1000 <= Date.now()) return 'expired';
-  return status === 401 || status === 403 ? 'refused' : 'lost';
+/**
+ * livekit-client hands on the text of a 401 or 403 answer, and the status alone cannot tell a full room
+ * from a foreign one.
+ */
+function refusal(answer: string, expiresAt: number | undefined): EndReason {
+  if (/\bexpired\b/i.test(answer) || (expiresAt !== undefined && expiresAt * 1000 <= Date.now()))
+    return 'expired';
+  if (/\bfull\b/i.test(answer)) return 'full';
+  if (/\b(removed|revoked)\b/i.test(answer)) return 'removed';
+  return /\b(closed|ended|does not exist)\b/i.test(answer) ? 'closed' : 'refused';
 }

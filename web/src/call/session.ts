@@ -31,9 +31,9 @@ export async function createSession(key: Key, setup: Setup): Promise<Session> {
     adaptiveStream: true,
     dynacast: false,
     publishDefaults: { videoCodec: 'vp8', simulcast: true, backupCodec: false },
-    ...(audioinput ? { audioCaptureDefaults: { deviceId: audioinput } } : {}),
-    ...(videoinput ? { videoCaptureDefaults: { deviceId: videoinput } } : {}),
-    ...(audiooutput ? { audioOutput: { deviceId: audiooutput } } : {}),
+    audioCaptureDefaults: audioinput ? { deviceId: audioinput } : undefined,
+    videoCaptureDefaults: videoinput ? { deviceId: videoinput } : undefined,
+    audioOutput: audiooutput ? { deviceId: audiooutput } : undefined,
     ...layoutOverride(),
   });
   await room.setE2EEEnabled(true);

@@ -24,10 +24,14 @@ export class Tile {
   private readonly notice = h('p', { class: 'tile-notice' });
   private readonly muted = badge('micOff', 'call.muted');
   private readonly weak = badge('weak', 'call.weak');
-  private playing: { video?: Playable | undefined; audio?: Playable | undefined } = {};
+  private playing: { video?: Playable; audio?: Playable } = {};
 
   constructor({ identity, local, screen = false }: TileOptions) {
-    this.video = h('video', { autoplay: true, playsinline: true, class: local && !screen ? 'mirror' : undefined });
+    this.video = h('video', {
+      autoplay: true,
+      playsinline: true,
+      class: local && !screen ? 'mirror' : undefined,
+    });
     this.video.muted = true;
     this.video.hidden = true;
     this.el = h(

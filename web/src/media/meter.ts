@@ -9,25 +9,36 @@ export interface Meter {
 /** A bar that follows the loudness of a track. */
 export function createMeter(): Meter {
   const bar = h('span', { class: 'meter-bar' });
-  const el = h(
+  const asleep = h('p', { class: 'hint', t: 'setup.levelAsleep' });
+  const scale = h(
     'div',
-    { class: 'meter', role: 'meter', tLabel: 'setup.level', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-valuenow': '0', 'data-testid': 'mic-level' },
+    {
+      class: 'meter',
+      role: 'meter',
+      tLabel: 'setup.level',
+      'aria-valuemin': '0',
+      'aria-valuemax': '100',
+      'aria-valuenow': '0',
+      'data-testid': 'mic-level',
+    },
     bar,
   );
+  const el = h('div', {}, scale, asleep);
   const context = new AudioContext();
   const analyser = context.createAnalyser();
   const samples = new Float32Array(analyser.fftSize);
   let source: MediaStreamAudioSourceNode | undefined;
-  const wake = (): void => void context.resume();
+  const wake = (): void => void context.resume().catch(() => undefined);
 
   const show = (): void => {
     analyser.getFloatTimeDomainData(samples);
+    // Browsers hold sound processing back until the person touches the page.
+    asleep.hidden = !source || context.state !== 'suspended';
     const level = source ? percent(samples) : 0;
-    el.setAttribute('aria-valuenow', String(level));
+    scale.setAttribute('aria-valuenow', String(level));
     bar.style.transform = `scaleX(${level / 100})`;
   };
   const timer = setInterval(show, 60);
-  // Browsers may hold sound processing back until the person touches the page.
   document.addEventListener('pointerdown', wake);
   document.addEventListener('keydown', wake);
 

@@ -1,11 +1,12 @@
-import { type Room, RoomEvent } from 'livekit-client';
+import { ConnectionState, type Room, RoomEvent } from 'livekit-client';
 import { createControls } from '../call/controls';
 import { Grid } from '../call/grid';
 import { Nameplates } from '../call/nameplates';
 import { type EndReason, reasonOfDisconnect, reasonOfFailure } from '../call/reasons';
-import { type Session, createSession } from '../call/session';
+import { createSession } from '../call/session';
 import { Stage } from '../call/stage';
 import type { Ticket } from '../room';
+import type { StringKey } from '../strings';
 import { h } from '../ui/dom';
 import type { Shell } from '../ui/shell';
 import type { Setup } from './setup';
@@ -21,20 +22,94 @@ export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Prom
   shell.show(callView(shell, room, ticket, grid));
   followConnection(shell, room);
   const ended = endOf(room);
+  const signalled = rememberSignal(room);
   const redraw = new MutationObserver(() => stage.showAll());
   redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
   try {
-    const failure = await start(session, ticket, setup);
-    if (failure) shell.alert(failure);
+    await session.connect(ticket.token);
+    names.introduce();
+    void publish(shell, room, setup);
     return await ended;
   } catch (error) {
-    return error as EndReason;
+    await room.disconnect();
+    return reasonOfFailure(error, ticket.claims.expiresAt, signalled());
   } finally {
     redraw.disconnect();
     document.querySelector('dialog')?.close();
     shell.clearAlert();
     grid.close();
-    stopTracks(setup);
+    setup.audio?.stop();
+    setup.video?.stop();
     session.close();
   }
+}
+
+function callView(shell: Shell, room: Room, ticket: Ticket, grid: Grid): HTMLElement {
+  const sound = h('button', {
+    type: 'button',
+    class: 'big',
+    t: 'call.enableSound',
+    'data-testid': 'enable-sound',
+  });
+  sound.hidden = true;
+  sound.addEventListener('click', () => void room.startAudio());
+  room.on(RoomEvent.AudioPlaybackStatusChanged, () => (sound.hidden = room.canPlaybackAudio));
+  const alone = h('p', { class: 'alone', t: 'call.alone' });
+  const showAlone = (): void => {
+    alone.hidden = room.state !== ConnectionState.Connected || room.remoteParticipants.size > 0;
+  };
+  showAlone();
+  for (const event of [
+    RoomEvent.ConnectionStateChanged,
+    RoomEvent.ParticipantConnected,
+    RoomEvent.ParticipantDisconnected,
+  ] as const) {
+    room.on(event, showAlone);
+  }
+  return h(
+    'section',
+    { class: 'call' },
+    h('h1', { class: 'sr-only', tabindex: '-1', t: 'call.title' }),
+    alone,
+    sound,
+    grid.el,
+    createControls(shell, room, ticket),
+  );
+}
+
+/** Says in plain words how the connection stands. */
+function followConnection(shell: Shell, room: Room): void {
+  room
+    .on(RoomEvent.Connected, () => shell.status('connected'))
+    .on(RoomEvent.Reconnecting, () => shell.status('reconnecting'))
+    .on(RoomEvent.SignalReconnecting, () => shell.status('reconnecting'))
+    .on(RoomEvent.Reconnected, () => {
+      shell.status('reconnected');
+      setTimeout(() => room.state === ConnectionState.Connected && shell.status('connected'), 4000);
+    })
+    .on(RoomEvent.EncryptionError, () => shell.alert('call.undecipherable'));
+}
+
+function endOf(room: Room): Promise<EndReason> {
+  return new Promise((resolve) =>
+    room.once(RoomEvent.Disconnected, (reason) => resolve(reasonOfDisconnect(reason))),
+  );
+}
+
+/** Tells later whether the server had let us in, which separates its refusals from trouble with the media path. */
+function rememberSignal(room: Room): () => boolean {
+  let signalled = false;
+  room.once(RoomEvent.SignalConnected, () => (signalled = true));
+  return () => signalled;
+}
+
+async function publish(shell: Shell, room: Room, { audio, video }: Setup): Promise<void> {
+  const me = room.localParticipant;
+  const failed = (problem: StringKey) => (): void => {
+    if (room.state === ConnectionState.Connected) shell.alert(problem);
+  };
+  await Promise.all([
+    audio && me.publishTrack(audio).catch(failed('media.microphone.failed')),
+    video && me.publishTrack(video).catch(failed('media.camera.failed')),
+  ]);
 }

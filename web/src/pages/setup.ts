@@ -23,7 +23,7 @@ export interface Setup {
 export function setupPage(shell: Shell, claims: Claims, name: string): Promise<Setup> {
   return new Promise((resolve) => {
     const { form, input, join } = nameForm(name);
-    const devices = claims.canPublish ? new DeviceCard(join) : undefined;
+    const devices = claims.canPublish ? new Devices(join) : undefined;
     const note = h('p', { class: 'hint', t: 'setup.listenOnly' });
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -39,8 +39,9 @@ export function setupPage(shell: Shell, claims: Claims, name: string): Promise<S
         'section',
         { class: 'page setup' },
         h('h1', { tabindex: '-1', t: 'setup.title' }),
-        ...(devices ? [devices.el] : []),
+        ...(devices ? [devices.preview] : []),
         h('div', { class: 'card' }, ...(devices ? [] : [note]), form),
+        ...(devices ? [devices.choice] : []),
       ),
     );
     void devices?.start();
@@ -71,13 +72,19 @@ function nameForm(name: string) {
 }
 
 /** Preview, level meter and pick lists; owns the local tracks until `finish` hands them on. */
-class DeviceCard {
-  readonly el: HTMLElement;
+class Devices {
+  readonly preview: HTMLElement;
+  readonly choice: HTMLElement;
   private capture: Capture = { problems: [] };
   private readonly devices: Setup['devices'] = {};
-  private readonly video = h('video', { class: 'mirror', autoplay: true, playsinline: true, tLabel: 'setup.preview' });
+  private readonly video = h('video', {
+    class: 'mirror',
+    autoplay: true,
+    playsinline: true,
+    tLabel: 'setup.preview',
+  });
   private readonly covered = h('p', { class: 'covered', t: 'setup.asking' });
-  private readonly problems = h('div', { role: 'alert' });
+  private readonly problems = h('div', { class: 'problems', role: 'alert' });
   private readonly mic = toggleButton('mic', () => void this.toggle('audio'));
   private readonly cam = toggleButton('cam', () => void this.toggle('video'));
   private readonly meter: Meter = createMeter();
@@ -90,10 +97,22 @@ class DeviceCard {
       active: (kind) => this.devices[kind],
       pick: (kind, id) => void this.pick(kind, id),
     });
-    const tone = h('button', { type: 'button', class: 'secondary' }, icon('sound'), h('span', { t: 'setup.testSound' }));
+    const tone = h(
+      'button',
+      { type: 'button', class: 'secondary' },
+      icon('sound'),
+      h('span', { t: 'setup.testSound' }),
+    );
     tone.addEventListener('click', () => void playTone(this.devices.audiooutput));
-    const preview = h('div', { class: 'preview' }, this.video, this.covered, h('div', { class: 'toggles' }, this.mic, this.cam));
-    this.el = h('div', { class: 'card devices' }, preview, this.meter.el, this.problems, this.picker.el, tone);
+    const picture = h(
+      'div',
+      { class: 'preview' },
+      this.video,
+      this.covered,
+      h('div', { class: 'toggles' }, this.mic, this.cam),
+    );
+    this.preview = h('div', { class: 'card' }, picture, this.meter.el, this.problems);
+    this.choice = h('div', { class: 'card' }, h('h2', { t: 'device.title' }), this.picker.el, tone);
   }
 
   async start(): Promise<void> {
@@ -109,7 +128,7 @@ class DeviceCard {
     this.picker.close();
     const { audio, video } = this.capture;
     video?.detach(this.video);
-    return { devices: this.devices, ...(audio ? { audio } : {}), ...(video ? { video } : {}) };
+    return { devices: this.devices, audio, video };
   }
 
   private async toggle(kind: Kind): Promise<void> {
@@ -154,10 +173,13 @@ class DeviceCard {
     audio?.once(TrackEvent.Restarted, () => this.meter.listen(audio.mediaStreamTrack));
     showToggle(this.mic, audio ? 'mic' : 'micOff', audio ? 'call.micOff' : 'call.micOn', !!audio);
     showToggle(this.cam, video ? 'cam' : 'camOff', video ? 'call.camOff' : 'call.camOn', !!video);
-    this.problems.replaceChildren(...problems.map((problem) => h('p', { class: 'error', t: problem })), ...this.retry());
+    this.problems.replaceChildren(
+      ...problems.map((problem) => h('p', { class: 'error', t: problem })),
+      ...this.retry(),
+    );
     say(this.join, joinWords(!!audio, !!video));
-    this.devices.audioinput ??= await audio?.getDeviceId();
-    this.devices.videoinput ??= await video?.getDeviceId();
+    this.devices.audioinput ??= audio?.mediaStreamTrack.getSettings().deviceId;
+    this.devices.videoinput ??= video?.mediaStreamTrack.getSettings().deviceId;
     await this.picker.refresh();
   }
 
@@ -173,13 +195,22 @@ class DeviceCard {
 }
 
 function toggleButton(kind: 'mic' | 'cam', onClick: () => void): HTMLButtonElement {
-  const button = h('button', { type: 'button', class: 'round', 'data-on': 'false', 'data-testid': `setup-${kind}` }, icon(`${kind}Off`));
+  const button = h(
+    'button',
+    { type: 'button', class: 'round', 'data-on': 'false', 'data-testid': `setup-${kind}` },
+    icon(`${kind}Off`),
+  );
   label(button, kind === 'mic' ? 'call.micOn' : 'call.camOn');
   button.addEventListener('click', onClick);
   return button;
 }
 
-function showToggle(button: HTMLElement, name: Parameters<typeof icon>[0], key: StringKey, on: boolean): void {
+function showToggle(
+  button: HTMLElement,
+  name: Parameters<typeof icon>[0],
+  key: StringKey,
+  on: boolean,
+): void {
   const svg = button.querySelector('svg');
   if (svg) setIcon(svg, name);
   label(button, key);

@@ -1,0 +1,3 @@
+//! Floor 5: builds the server from its settings.
+
+pub mod configure;

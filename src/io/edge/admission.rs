@@ -1,0 +1,245 @@
+//! How many connections are open, in all and from one source, with counters of what was refused.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+/// Why a connection was closed by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// All connections are taken.
+    Full,
+    /// All connections of its source are taken.
+    SourceFull,
+    /// First bytes, handshake or request took too long.
+    Slow,
+    /// TLS could not agree.
+    Handshake,
+    /// HTTP in clear on the TLS port.
+    ClearHttp,
+    /// Neither TLS nor HTTP.
+    Unknown,
+    /// HTTP that is broken.
+    Http,
+}
+
+impl Refusal {
+    /// All of them, in the order of [`EdgeStats::refused`].
+    pub const ALL: [Self; 7] = [Self::Full, Self::SourceFull, Self::Slow, Self::Handshake, Self::ClearHttp, Self::Unknown, Self::Http];
+
+    /// A name for metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::SourceFull => "source_full",
+            Self::Slow => "slow",
+            Self::Handshake => "handshake",
+            Self::ClearHttp => "clear_http",
+            Self::Unknown => "unknown",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Counters since the start, and what is open now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeStats {
+    /// Connections open now, WebSockets included.
+    pub open: usize,
+    /// Connections that were let in.
+    pub admitted: u64,
+    /// Connections closed by us, in the order of [`Refusal::ALL`].
+    pub refused: [u64; Refusal::ALL.len()],
+}
+
+/// Counts connections; addresses stay in memory, and only while a connection is open.
+#[derive(Debug)]
+pub(super) struct Admission {
+    most: usize,
+    most_per_source: usize,
+    sources: Mutex<BTreeMap<IpAddr, usize>>,
+    open: watch::Sender<usize>,
+    admitted: AtomicU64,
+    refused: [AtomicU64; Refusal::ALL.len()],
+}
+
+impl Admission {
+    pub(super) fn new(most: usize, most_per_source: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_per_source,
+            sources: Mutex::default(),
+            open: watch::Sender::new(0),
+            admitted: AtomicU64::new(0),
+            refused: Default::default(),
+        })
+    }
+
+    /// Lets a connection in, or counts why not.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        let source = source(address);
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that listeners side by side do not let in one too many.
+        if self.open() >= self.most {
+            self.count(Refusal::Full);
+            return None;
+        }
+        let count = sources.entry(source).or_default();
+        if *count >= self.most_per_source {
+            self.count(Refusal::SourceFull);
+            return None;
+        }
+        *count += 1;
+        self.open.send_modify(|open| *open += 1);
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+        Some(Permit { admission: self.clone(), source })
+    }
+
+    pub(super) fn count(&self, refusal: Refusal) {
+        self.refused[refusal as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn open(&self) -> usize {
+        *self.open.borrow()
+    }
+
+    /// Waits until so many connections are open.
+    pub(super) async fn open_is(&self, count: usize) {
+        // The sender lives in `self`, so the wait cannot fail.
+        let _ = self.open.subscribe().wait_for(|open| *open == count).await;
+    }
+
+    pub(super) fn stats(&self) -> EdgeStats {
+        let refused = std::array::from_fn(|at| self.refused[at].load(Ordering::Relaxed));
+        EdgeStats { open: self.open(), admitted: self.admitted.load(Ordering::Relaxed), refused }
+    }
+}
+
+/// One subscriber of IPv6 has a /64 to choose addresses from.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// The right of one connection to be open; dropping it gives the place back.
+#[derive(Debug)]
+pub(super) struct Permit {
+    admission: Arc<Admission>,
+    source: IpAddr,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut sources = self.admission.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = sources.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                sources.remove(&self.source);
+            }
+        }
+        self.admission.open.send_modify(|open| *open -= 1);
+    }
+}
+
+/// A stream that holds its permit, so that it counts for as long as it is open, also after an upgrade.
+#[derive(Debug)]
+pub(super) struct Guarded<S> {
+    stream: S,
+    _permit: Permit,
+}
+
+impl<S> Guarded<S> {
+    pub(super) fn new(stream: S, permit: Permit) -> Self {
+        Self { stream, _permit: permit }
+    }
+
+    pub(super) fn get(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(admission: &Arc<Admission>, address: &str) -> Option<Permit> {
+        admission.admit(address.parse().unwrap())
+    }
+
+    #[test]
+    fn sources_are_bounded_and_forgotten() {
+        let admission = Admission::new(10, 2);
+        let permits = [admit(&admission, "192.0.2.1"), admit(&admission, "::ffff:192.0.2.1")];
+        assert!(permits.iter().all(Option::is_some));
+        assert!(admit(&admission, "192.0.2.1").is_none());
+        let other = admit(&admission, "192.0.2.2");
+        assert!(other.is_some());
+        drop((permits, other));
+        assert!(admission.sources.lock().unwrap().is_empty());
+        assert!(admit(&admission, "192.0.2.1").is_some());
+        assert_eq!(admission.stats().refused[Refusal::SourceFull as usize], 1);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_source() {
+        let admission = Admission::new(10, 1);
+        let _one = admit(&admission, "2001:db8:0:1::1").unwrap();
+        assert!(admit(&admission, "2001:db8:0:1:ffff::2").is_none());
+        assert!(admit(&admission, "2001:db8:0:2::1").is_some());
+    }
+
+    #[test]
+    fn all_connections_are_bounded() {
+        let admission = Admission::new(2, 2);
+        let _permits = [admit(&admission, "192.0.2.1").unwrap(), admit(&admission, "192.0.2.2").unwrap()];
+        assert!(admit(&admission, "192.0.2.3").is_none());
+        let stats = admission.stats();
+        assert_eq!((stats.open, stats.admitted, stats.refused[Refusal::Full as usize]), (2, 2, 1));
+        assert_eq!(admission.sources.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn refusals_stand_where_they_are_counted() {
+        for (at, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, at);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The TCP side: our own accept loop, which looks at the first bytes before it decides what they are.
+
+mod admission;
+mod first;
+mod requests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use admission::{Admission, Guarded};
+pub use admission::{EdgeStats, Refusal};
+use first::First;
+pub use requests::PeerAddr;
+
+/// Connections that the kernel queues for us.
+const BACKLOG: i32 = 1024;
+/// A pause when the system has no more file descriptors, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// An unanswered packet ends a connection after this time: as long as ICE consent lasts (RFC 7675 §5.1).
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Bounds of all listeners of one [`Edge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// Open connections, WebSockets included.
+    pub connections: usize,
+    /// Open connections from one IPv4 address or IPv6 /64.
+    pub per_source: usize,
+    /// Time for the first bytes of a connection.
+    pub first_bytes: Duration,
+    /// Time for the TLS handshake.
+    pub handshake: Duration,
+    /// Time for the first bytes inside TLS, for a request's whole head, and for an idle HTTP/1 connection.
+    pub head: Duration,
+}
+
+impl EdgeLimits {
+    /// The usual times with these counts.
+    #[must_use]
+    pub fn new(connections: usize, per_source: usize) -> Self {
+        let time = Duration::from_secs(10);
+        Self { connections, per_source, first_bytes: time, handshake: time, head: Duration::from_secs(20) }
+    }
+}
+
+/// How a listener is covered.
+#[derive(Clone)]
+pub enum Cover {
+    /// TLS; HTTP in clear gets an answer that says so.
+    Tls(Arc<ServerConfig>),
+    /// HTTP/1.1 in clear, for loopback and metrics.
+    Clear,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Draining,
+    Closed,
+}
+
+/// The listeners' common bounds, counters and end.
+pub struct Edge {
+    limits: EdgeLimits,
+    admission: Arc<Admission>,
+    phase: watch::Sender<Phase>,
+}
+
+/// Binds a TCP listener; an unspecified IPv6 address takes IPv4 as well.
+///
+/// # Errors
+/// What the system answers, such as an address in use. It must be called inside a tokio runtime.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // A restart must not wait for connections of the process before (TIME_WAIT).
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+impl Edge {
+    /// An edge without listeners.
+    #[must_use]
+    pub fn new(limits: EdgeLimits) -> Arc<Self> {
+        let admission = Admission::new(limits.connections, limits.per_source);
+        Arc::new(Self { limits, admission, phase: watch::Sender::new(Phase::Open) })
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn stats(&self) -> EdgeStats {
+        self.admission.stats()
+    }
+
+    /// Accepts connections for `router` until [`Edge::drain`], then closes the port.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, cover: Cover, router: Router) {
+        let mut phase = self.phase.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                _ = phase.wait_for(|phase| *phase != Phase::Open) => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, &cover, &router),
+                Err(fault) if is_of_one_connection(&fault) => {}
+                Err(fault) => {
+                    tracing::warn!(error = %fault.kind(), "cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Stops accepting, closes connections that have asked nothing yet, lets running requests end, waits for all connections at most `deadline`, then cuts them.
+    ///
+    /// Upgraded connections (WebSockets) are their handlers' to close; they are waited for, but not cut.
+    /// It returns how many connections were left at the deadline.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        self.phase.send_replace(Phase::Draining);
+        let left = if timeout(deadline, self.admission.open_is(0)).await.is_ok() { 0 } else { self.admission.open() };
+        self.phase.send_replace(Phase::Closed);
+        left
+    }
+
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, cover: &Cover, router: &Router) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let Some(permit) = self.admission.admit(peer.ip()) else { return };
+        if prepare(&stream).is_err() {
+            return;
+        }
+        let (edge, cover, router) = (self.clone(), cover.clone(), router.clone());
+        tokio::spawn(async move {
+            let mut phase = edge.phase.subscribe();
+            let stream = Guarded::new(stream, permit);
+            let closed = phase.wait_for(|phase| *phase == Phase::Closed);
+            tokio::select! {
+                _ = closed => {}
+                refusal = edge.connection(stream, peer, cover, router) => {
+                    if let Err(refusal) = refusal {
+                        edge.admission.count(refusal);
+                    }
+                }
+            }
+        });
+    }
+
+    async fn connection(&self, stream: Guarded<TcpStream>, peer: SocketAddr, cover: Cover, router: Router) -> Result<(), Refusal> {
+        let mut phase = self.phase.subscribe();
+        let service = requests::Service::new(router, PeerAddr(peer), self.limits.head, phase.clone());
+        let Cover::Tls(config) = cover else { return service.http1(stream).await };
+        let stream = tokio::select! {
+            // Who has not asked anything yet loses nothing.
+            _ = phase.wait_for(|phase| *phase != Phase::Open) => return Ok(()),
+            stream = self.uncover(stream, config) => stream?,
+        };
+        match stream {
+            Some(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => service.http2(stream).await,
+            Some(stream) => service.http1(stream).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a connection from its first bytes to HTTP inside TLS; `None` if the other side went away.
+    async fn uncover(&self, stream: Guarded<TcpStream>, config: Arc<ServerConfig>) -> Result<Option<Inside>, Refusal> {
+        match timeout(self.limits.first_bytes, first::look(stream.get())).await.map_err(|_| Refusal::Slow)? {
+            Ok(First::Tls) => {}
+            Ok(First::Http) => {
+                // Whether the answer arrives is the client's business.
+                let _ = timeout(self.limits.first_bytes, first::refuse_clear_http(stream)).await;
+                return Err(Refusal::ClearHttp);
+            }
+            Ok(First::Other) => return Err(Refusal::Unknown),
+            Ok(First::Nothing) | Err(_) => return Ok(None),
+        }
+        let handshake = timeout(self.limits.handshake, TlsAcceptor::from(config).accept(stream));
+        let mut stream = handshake.await.map_err(|_| Refusal::Slow)?.map_err(|_| Refusal::Handshake)?;
+        match timeout(self.limits.head, first::look_inside(&mut stream)).await.map_err(|_| Refusal::Slow)? {
+            Ok(First::Http) => Ok(Some(stream)),
+            Ok(First::Nothing) | Err(_) => Ok(None),
+            Ok(First::Tls | First::Other) => Err(Refusal::Unknown),
+        }
+    }
+}
+
+/// What is inside TLS.
+type Inside = TlsStream<Guarded<TcpStream>>;
+
+/// Small messages leave at once, and a peer that vanished is noticed.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(SILENCE_MAX / 3))?;
+    socket.set_tcp_user_timeout(Some(SILENCE_MAX))
+}
+
+/// Faults that accept(2) passes on from a connection that ended before it was accepted.
+fn is_of_one_connection(fault: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(fault.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! One PeerConnection of a client: a str0m `Rtc` with what the worker knows about it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::bwe::Bitrate;
+use str0m::change::SdpPendingOffer;
+use str0m::channel::ChannelId;
+use str0m::format::PayloadParams;
+use str0m::media::{Mid, Pt, Rid};
+use str0m::rtp::Ssrc;
+use str0m::{Candidate, IceCreds, Rtc};
+
+use crate::model::chance::Chance;
+use crate::model::ids::{SessionId, Sid};
+use crate::model::media::{Codec, MediaKind, Quality, TrackSettings};
+use crate::model::stats::Direction;
+use crate::room::command::Leg;
+use crate::sfu::fmtp::Route;
+use crate::sfu::layers::LayerSelector;
+use crate::sfu::rewrite::{Rewriter, Start};
+
+use super::sdp::{Carried, Section};
+
+/// Most remote addresses that one peer may have proved; the oldest makes room.
+pub(super) const PATHS_MAX: usize = 8;
+/// Bytes that may wait in a peer's data channels before messages to it are dropped.
+const SCTP_BUFFER: usize = 1024 * 1024;
+/// Longest data channel message in bytes.
+pub(super) const DATA_MAX: u32 = 64 * 1024;
+/// Packets kept for answering NACKs, per video stream; at most a second's worth at 2.5 Mbit/s.
+const RESEND_VIDEO: usize = 300;
+/// The estimate before the first feedback: what two good video streams need.
+const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
+/// How often losses and round trips are summed up for connection quality.
+const STATS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where a peer stands in its worker's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PeerIndex(pub u32);
+
+/// Where a room stands in its worker's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RoomIndex(pub u32);
+
+/// Where a track stands in its room's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TrackIndex(pub u32);
+
+/// A media section that carries tracks to the client.
+pub(super) struct OutSection {
+    pub mid: Mid,
+    pub kind: MediaKind,
+    pub carried: Option<(TrackIndex, Carried)>,
+    /// The client knows that the section carries nothing: only then may it carry another track, because browsers
+    /// announce a new track only where there was none.
+    pub quiet: bool,
+    /// The answer or offer that names the track is settled.
+    pub settled: bool,
+    /// The client's last offer has it as a receiving section; in an offer of ours it always is.
+    pub offered: bool,
+    pub rewriter: Rewriter,
+    pub selector: LayerSelector,
+    /// How the client shows the track.
+    pub settings: TrackSettings,
+    /// Payload types of the publisher and what becomes of them here.
+    pub routes: Vec<(u8, Option<Route>)>,
+    /// Its queue was full: frames were dropped, so that the next must be a keyframe.
+    pub clogged: bool,
+}
+
+impl OutSection {
+    pub fn new(mid: Mid, kind: MediaKind, chance: &mut Chance) -> Self {
+        let [a, b, c, d] = chance.bytes();
+        let start = Start { seq: u16::from_be_bytes([a, b]), picture: u16::from_be_bytes([c, d]) };
+        Self {
+            mid,
+            kind,
+            carried: None,
+            quiet: true,
+            settled: false,
+            offered: true,
+            rewriter: Rewriter::new(start),
+            selector: LayerSelector::default(),
+            settings: TrackSettings::default(),
+            routes: Vec::new(),
+            clogged: false,
+        }
+    }
+
+    /// What follows begins anew: the pause shows in the timestamps, and pictures wait for a keyframe.
+    pub fn pause(&mut self) {
+        self.rewriter.switch();
+        self.selector = LayerSelector::new(self.settings);
+    }
+
+    pub fn carry(&mut self, track: TrackIndex, carried: Carried) {
+        self.carried = Some((track, carried));
+        self.quiet = false;
+        self.settled = false;
+        self.settings = TrackSettings::default();
+        self.pause();
+        self.routes.clear();
+        self.clogged = false;
+    }
+
+    pub fn is_free(&self, kind: MediaKind) -> bool {
+        self.kind == kind && self.quiet && self.carried.is_none()
+    }
+}
+
+/// A stream that the client sends.
+pub(super) struct InStream {
+    pub ssrc: Ssrc,
+    pub track: Option<TrackIndex>,
+    pub quality: Quality,
+}
+
+/// A track that waits for a media section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Want {
+    pub track: TrackIndex,
+    pub carried: Carried,
+    pub kind: MediaKind,
+}
+
+/// A proved remote address with the local one that it reaches us by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Path {
+    pub remote: SocketAddr,
+    pub local: SocketAddr,
+}
+
+/// Data channels by LiveKit's labels.
+#[derive(Default)]
+pub(super) struct Channels {
+    pub reliable: Option<ChannelId>,
+    pub lossy: Option<ChannelId>,
+}
+
+/// What happened to an offer of ours.
+pub(super) enum Pending {
+    /// None is out.
+    None,
+    /// One is out.
+    Out(Box<SdpPendingOffer>),
+}
+
+pub(super) struct Peer {
+    pub rtc: Rtc,
+    pub session: SessionId,
+    pub sid: Sid,
+    pub room: RoomIndex,
+    pub leg: Leg,
+    pub creds: IceCreds,
+    pub paths: Vec<Path>,
+    pub sections: Vec<OutSection>,
+    pub streams: Vec<InStream>,
+    pub wants: Vec<Want>,
+    /// Receiving sections that the client was asked for and has not offered yet: audio, video.
+    pub asked: [u32; 2],
+    /// The sections of the client's last offer.
+    pub offered: Vec<Section>,
+    /// The client was asked for a new offer and has not made it yet.
+    pub nudged: bool,
+    pub channels: Channels,
+    pub pending: Pending,
+    pub offer_id: u32,
+    /// An offer of ours that is to be sent.
+    pub offer_text: Option<String>,
+    /// ICE credentials that count from the answer to the pending offer on.
+    pub next_creds: Option<IceCreds>,
+    /// Another offer is due once the pending one is answered.
+    pub dirty: bool,
+    pub restart: bool,
+    /// Something of str0m's waits to be drained.
+    pub ready: bool,
+    /// When str0m wants its time.
+    pub due: Instant,
+    /// The earliest entry in the worker's timer heap.
+    pub queued: Option<Instant>,
+    /// When the client last proved that it is there (RFC 7675).
+    pub heard: Instant,
+    pub connected: bool,
+    /// The control core was told that the client is gone.
+    pub lost: bool,
+    /// The worse of the losses to and from the client, as a share of 1.
+    pub loss: f32,
+    /// The sums of NACKs by direction and stream that were counted already.
+    pub nacks: Vec<(Direction, (Mid, Option<Rid>), u64)>,
+}
+
+/// What a new peer is for.
+pub(super) struct PeerSpec {
+    pub session: SessionId,
+    pub sid: Sid,
+    pub room: RoomIndex,
+    pub leg: Leg,
+    pub creds: IceCreds,
+}
+
+impl Peer {
+    pub fn new(spec: PeerSpec, candidates: &[SocketAddr], now: Instant) -> Self {
+        let mut rtc = Rtc::builder()
+            .set_rtp_mode(true)
+            .set_ice_lite(true)
+            .set_local_ice_credentials(spec.creds.clone())
+            .clear_codecs()
+            .enable_opus(true, true)
+            .enable_vp8(true)
+            .enable_h264(true)
+            .enable_vp9(true)
+            .enable_av1(true)
+            .enable_bwe(Some(FIRST_ESTIMATE))
+            .set_stats_interval(Some(STATS_INTERVAL))
+            .set_send_buffer_video(RESEND_VIDEO)
+            .set_sctp_max_buffered_amount(SCTP_BUFFER)
+            .set_sctp_max_message_size(DATA_MAX)
+            .build(now);
+        for address in candidates {
+            if let Ok(candidate) = Candidate::host(*address, "udp") {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        Self {
+            rtc,
+            session: spec.session,
+            sid: spec.sid,
+            room: spec.room,
+            leg: spec.leg,
+            creds: spec.creds,
+            paths: Vec::new(),
+            sections: Vec::new(),
+            streams: Vec::new(),
+            wants: Vec::new(),
+            asked: [0; 2],
+            offered: Vec::new(),
+            nudged: false,
+            channels: Channels::default(),
+            pending: Pending::None,
+            offer_id: 0,
+            offer_text: None,
+            next_creds: None,
+            dirty: false,
+            restart: false,
+            ready: false,
+            due: now,
+            queued: None,
+            heard: now,
+            connected: false,
+            lost: false,
+            loss: 0.0,
+            nacks: Vec::new(),
+        }
+    }
+
+    /// The codec and clock of a payload type that the client sends, and whether it wraps RED around it.
+    pub fn source(&self, pt: Pt) -> Option<(PayloadParams, bool)> {
+        let params = self.rtc.codec_config().params();
+        params.iter().find_map(|params| {
+            let red = params.red() == Some(pt);
+            (red || params.pt() == pt).then_some((*params, red))
+        })
+    }
+
+    /// Where datagrams to `remote` leave from.
+    pub fn local_for(&self, remote: SocketAddr, otherwise: SocketAddr) -> SocketAddr {
+        self.paths.iter().find(|path| path.remote == remote).map_or(otherwise, |path| path.local)
+    }
+}
+
+/// Our word for str0m's codec, `None` for those that Konsil does not forward.
+pub(super) fn codec_of(params: &PayloadParams) -> Option<Codec> {
+    match params.spec().codec {
+        str0m::format::Codec::Opus => Some(Codec::Opus),
+        str0m::format::Codec::Vp8 => Some(Codec::Vp8),
+        str0m::format::Codec::Vp9 => Some(Codec::Vp9),
+        str0m::format::Codec::H264 => Some(Codec::H264),
+        str0m::format::Codec::Av1 => Some(Codec::Av1),
+        _ => None,
+    }
+}
+
+/// str0m's word for a kind.
+pub(super) fn str0m_kind(kind: MediaKind) -> str0m::media::MediaKind {
+    match kind {
+        MediaKind::Audio => str0m::media::MediaKind::Audio,
+        MediaKind::Video => str0m::media::MediaKind::Video,
+    }
+}

@@ -1,0 +1,226 @@
+//! The few things that Konsil itself reads and changes in SDP text (RFC 8866); str0m does the rest.
+
+use str0m::IceCreds;
+
+use crate::model::ids::Sid;
+use crate::model::media::MediaKind;
+
+/// Longest SDP that is taken, in bytes.
+pub const SDP_MAX: usize = 64 * 1024;
+/// Most media sections that one SDP may have.
+pub const SECTIONS_MAX: usize = 50;
+
+/// Why an SDP is refused, without a word of it.
+pub type SdpFault = &'static str;
+
+/// Which way a section carries media, as its author sees it (RFC 8866 §6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Both ways.
+    SendRecv,
+    /// From the author.
+    SendOnly,
+    /// To the author.
+    RecvOnly,
+    /// Neither way.
+    Inactive,
+}
+
+impl Way {
+    /// Whether the author may send.
+    #[must_use]
+    pub fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the author may receive.
+    #[must_use]
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+}
+
+/// One media section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its `a=mid` (RFC 5888).
+    pub mid: String,
+    /// Audio, video, or `None` for data.
+    pub kind: Option<MediaKind>,
+    /// Which way; a rejected section (port 0 outside a bundle) is inactive.
+    pub way: Way,
+    /// The track id of its `a=msid` (RFC 8830), empty without one.
+    pub track: String,
+}
+
+/// Reads the sections of an offer or answer after the checks that str0m does not make.
+///
+/// # Errors
+/// The SDP is too long, has too many sections, repeats a `mid`, or wants the server to be the DTLS client:
+/// a forged record could kill that handshake, so Konsil is always passive (RFC 8842 §5).
+pub fn read(sdp: &str) -> Result<Vec<Section>, SdpFault> {
+    if sdp.len() > SDP_MAX {
+        return Err("it is longer than 64 KiB");
+    }
+    let mut parts = sections_of(sdp);
+    let head = parts.next().unwrap_or_default();
+    if has_line(head, "a=setup:passive") {
+        return Err("it says setup:passive; the client must be able to be active");
+    }
+    let mut sections: Vec<Section> = Vec::new();
+    for part in parts {
+        if sections.len() == SECTIONS_MAX {
+            return Err("it has more than 50 media sections");
+        }
+        if has_line(part, "a=setup:passive") {
+            return Err("it says setup:passive; the client must be able to be active");
+        }
+        let section = section(part);
+        if section.mid.is_empty() || section.mid.len() > 16 {
+            return Err("a media section has no mid of 1 to 16 characters");
+        }
+        if sections.iter().any(|other| other.mid == section.mid) {
+            return Err("two media sections have the same mid");
+        }
+        sections.push(section);
+    }
+    if sections.is_empty() {
+        return Err("it has no media section");
+    }
+    Ok(sections)
+}
+
+/// Splits into the session part and one part a section, each section starting with `m=`.
+fn sections_of(sdp: &str) -> impl Iterator<Item = &str> {
+    let mut starts: Vec<usize> = vec![0];
+    starts.extend(sdp.match_indices("\nm=").map(|(at, _)| at + 1));
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([sdp.len()]).collect();
+    starts.into_iter().zip(ends).map(|(start, end)| &sdp[start..end])
+}
+
+fn has_line(part: &str, line: &str) -> bool {
+    part.lines().any(|candidate| candidate.trim_end() == line)
+}
+
+fn section(part: &str) -> Section {
+    let value = |prefix: &str| part.lines().find_map(|line| line.strip_prefix(prefix)).unwrap_or_default().trim_end();
+    let kind = match part.split(' ').next() {
+        Some("m=audio") => Some(MediaKind::Audio),
+        Some("m=video") => Some(MediaKind::Video),
+        _ => None,
+    };
+    let rejected = part.split(' ').nth(1) == Some("0") && !has_line(part, "a=bundle-only");
+    let way = if rejected || has_line(part, "a=inactive") {
+        Way::Inactive
+    } else if has_line(part, "a=sendonly") {
+        Way::SendOnly
+    } else if has_line(part, "a=recvonly") {
+        Way::RecvOnly
+    } else {
+        Way::SendRecv
+    };
+    Section { mid: value("a=mid:").to_owned(), kind, way, track: value("a=msid:").split(' ').nth(1).unwrap_or_default().to_owned() }
+}
+
+/// What a sending section of ours carries: the stream id and the track id of its `a=msid`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The publisher.
+    pub publisher: Sid,
+    /// The track.
+    pub track: Sid,
+}
+
+/// Writes into a description of str0m's what str0m cannot: the tracks that sections carry (`a=msid`, RFC 8830),
+/// `inactive` for those that carry none, and ICE credentials of our own.
+///
+/// `carried` is asked with each section's `mid`.
+#[must_use]
+pub fn dress(sdp: &str, creds: &IceCreds, carried: impl Fn(&str) -> Option<Carried>) -> String {
+    let mut dressed = String::with_capacity(sdp.len() + 256);
+    for (index, part) in sections_of(sdp).enumerate() {
+        let mid = part.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap_or_default().trim_end();
+        let sends = index > 0 && (has_line(part, "a=sendonly") || has_line(part, "a=sendrecv"));
+        let carried = if sends { carried(mid) } else { None };
+        for line in part.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+            dress_line(line, creds, sends, carried.as_ref(), &mut dressed);
+        }
+    }
+    dressed
+}
+
+fn dress_line(line: &str, creds: &IceCreds, sends: bool, carried: Option<&Carried>, out: &mut String) {
+    let mut put = |parts: &[&str]| {
+        parts.iter().for_each(|part| out.push_str(part));
+        out.push_str("\r\n");
+    };
+    let stream = |carried: &Carried| format!("{}|{} {}", carried.publisher, carried.track, carried.track);
+    if line.starts_with("a=ice-ufrag:") {
+        return put(&["a=ice-ufrag:", &creds.ufrag]);
+    }
+    if line.starts_with("a=ice-pwd:") {
+        return put(&["a=ice-pwd:", &creds.pass]);
+    }
+    if line.starts_with("a=candidate:") {
+        // The optional ufrag attribute would name str0m's own credentials after a restart.
+        return put(&[line.split(" ufrag ").next().unwrap_or(line)]);
+    }
+    if line.starts_with("a=msid-semantic") {
+        return put(&["a=msid-semantic: WMS *"]);
+    }
+    match (sends, carried) {
+        (true, Some(carried)) if line.starts_with("a=msid:") => put(&["a=msid:", &stream(carried)]),
+        (true, Some(carried)) if line.starts_with("a=ssrc:") => match line.split_once(" msid:") {
+            Some((start, _)) => put(&[start, " msid:", &stream(carried)]),
+            None => put(&[line]),
+        },
+        (true, None) if line.starts_with("a=msid:") || line.starts_with("a=ssrc") => {}
+        (true, None) if line == "a=sendonly" => put(&["a=inactive"]),
+        (true, None) if line == "a=sendrecv" => put(&["a=recvonly"]),
+        _ => put(&[line]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::chance::Chance;
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=sendonly\r\n\
+        a=msid:s cam-1\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=recvonly\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n";
+
+    #[test]
+    fn sections_are_read() {
+        let sections = read(OFFER).unwrap();
+        assert_eq!(sections.len(), 3);
+        assert_eq!((sections[0].way, sections[0].track.as_str(), sections[0].kind), (Way::SendOnly, "cam-1", Some(MediaKind::Audio)));
+        assert_eq!((sections[1].way, sections[1].mid.as_str()), (Way::RecvOnly, "1"));
+        assert_eq!(sections[2].kind, None);
+    }
+
+    #[test]
+    fn bad_sdp_is_refused() {
+        assert!(read("").is_err());
+        assert!(read("v=0\r\n").is_err());
+        assert!(read(&format!("{OFFER}{}", "a=x\r\n".repeat(20_000))).unwrap_err().contains("64 KiB"));
+        assert!(read(&OFFER.replace("a=mid:1", "a=mid:0")).is_err());
+        assert!(read(&OFFER.replace("a=mid:1\r\n", "")).is_err());
+        assert!(read(&OFFER.replace("a=sendonly", "a=sendonly\r\na=setup:passive")).unwrap_err().contains("passive"));
+        let many: String = (0..51).map(|n| format!("m=audio 9 X 0\r\na=mid:{n}\r\n")).collect();
+        assert!(read(&format!("v=0\r\n{many}")).unwrap_err().contains("50"));
+    }
+
+    #[test]
+    fn dressing_names_tracks_and_hides_free_sections() {
+        let creds = IceCreds { ufrag: "own".into(), pass: "secret".into() };
+        let mut chance = Chance::new([0; 32]);
+        let carried = Carried { publisher: Sid::participant(&mut chance), track: Sid::track(&mut chance) };
+        let answer = "v=0\r\na=ice-ufrag:theirs\r\nm=audio 9 X 0\r\na=mid:a\r\na=sendonly\r\na=msid:x y\r\na=ssrc:1 msid:x y\r\n\
+            m=video 9 X 0\r\na=mid:b\r\na=sendonly\r\na=msid:x y\r\na=ssrc:2 cname:z\r\na=candidate:1 1 udp 1 1.2.3.4 5 typ host ufrag theirs\r\n";
+        let dressed = dress(answer, &creds, |mid| (mid == "a").then(|| carried.clone()));
+        assert!(dressed.contains("a=ice-ufrag:own\r\n") && !dressed.contains("theirs"));
+        assert!(dressed.contains(&format!("a=msid:{}|{} {}\r\n", carried.publisher, carried.track, carried.track)));
+        let free = dressed.split("m=video").nth(1).unwrap();
+        assert!(free.contains("a=inactive") && !free.contains("msid") && !free.contains("ssrc"));
+    }
+}

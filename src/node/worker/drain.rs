@@ -1,0 +1,117 @@
+//! Draining str0m: what a peer sends, says and when it wants to be asked again.
+
+use std::net::SocketAddr;
+
+use str0m::{Event, Input, Output};
+
+use crate::model::stats::Direction;
+use crate::node::peer::{Peer, PeerIndex};
+use crate::room::media::MediaEvent;
+
+use super::{Worker, WorkerOutput};
+
+/// Most datagrams that a removed peer may still cause.
+const GOODBYE_MAX: usize = 16;
+
+impl Worker {
+    /// Lets str0m see the time, then drains it.
+    pub(super) fn flush(&mut self, index: PeerIndex) {
+        let now = self.now;
+        let Some(peer) = self.peer_mut(index) else { return };
+        peer.ready = false;
+        // An error is not yet the end of a call; draining asks whether it is.
+        let _ = peer.rtc.handle_input(Input::Timeout(now));
+        self.drain(index);
+    }
+
+    /// Drains str0m until it only wants to wait, then forwards what came in.
+    pub(super) fn drain(&mut self, index: PeerIndex) {
+        let otherwise = self.default_local();
+        let alive = loop {
+            let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
+            match peer.rtc.poll_output() {
+                Ok(Output::Timeout(due)) => {
+                    peer.due = due;
+                    break peer.rtc.is_alive();
+                }
+                Ok(Output::Transmit(transmit)) => {
+                    let destination = transmit.destination;
+                    let local = peer.local_for(destination, otherwise);
+                    let bytes = transmit.contents.into();
+                    self.out.push_back(WorkerOutput::Transmit { destination, local, bytes });
+                }
+                Ok(Output::Event(Event::RtpPacket(packet))) => self.packets.push((index, packet)),
+                Ok(Output::Event(event)) => self.peer_event(index, event),
+                // An error is not yet the end of a call; str0m says whether it is.
+                Err(_) if peer.rtc.is_alive() => {}
+                Err(_) => break false,
+            }
+        };
+        if alive {
+            self.queue(index);
+        } else {
+            self.lost(index);
+        }
+        self.forward_packets();
+    }
+
+    /// Sends what str0m has left to say for a peer that is being removed.
+    pub(super) fn say_goodbye(&mut self, peer: &mut Peer) {
+        let otherwise = self.default_local();
+        for _ in 0..GOODBYE_MAX {
+            match peer.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => {
+                    let destination = transmit.destination;
+                    let local = peer.local_for(destination, otherwise);
+                    self.out.push_back(WorkerOutput::Transmit { destination, local, bytes: transmit.contents.into() });
+                }
+                Ok(Output::Event(_)) => {}
+                Ok(Output::Timeout(_)) | Err(_) => return,
+            }
+        }
+    }
+
+    fn default_local(&self) -> SocketAddr {
+        self.config.candidates.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    fn forward_packets(&mut self) {
+        let mut packets = std::mem::take(&mut self.packets);
+        for (index, packet) in packets.drain(..) {
+            self.forward(index, &packet);
+        }
+        // Given back, so that its memory is used again.
+        self.packets = packets;
+    }
+
+    fn lost(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peer_mut(index).filter(|peer| !peer.lost) else { return };
+        peer.lost = true;
+        let session = peer.session;
+        self.event(MediaEvent::Lost { session });
+    }
+
+    fn peer_event(&mut self, index: PeerIndex, event: Event) {
+        match event {
+            Event::Connected => self.connected(index),
+            Event::Closed => self.lost(index),
+            Event::KeyframeRequest(request) => self.keyframe_requested(index, request),
+            Event::ChannelOpen(channel, label) => self.channel_open(index, channel, &label),
+            Event::ChannelClose(channel) => self.channel_close(index, channel),
+            Event::ChannelData(data) => self.data(index, &data),
+            Event::PeerStats(stats) => self.peer_stats(index, &stats),
+            Event::MediaIngressStats(stats) => self.nack_stats(index, Direction::Out, (stats.mid, stats.rid), stats.nacks),
+            Event::MediaEgressStats(stats) => self.nack_stats(index, Direction::In, (stats.mid, stats.rid), stats.nacks),
+            _ => {}
+        }
+    }
+
+    fn connected(&mut self, index: PeerIndex) {
+        let now = self.now;
+        let Some(peer) = self.peer_mut(index) else { return };
+        peer.connected = true;
+        peer.heard = now;
+        let session = peer.session;
+        self.event(MediaEvent::Connected { session });
+    }
+}

@@ -1,0 +1,314 @@
+//! One media worker: rooms with their PeerConnections, datagrams in, datagrams out.
+
+mod data;
+mod datagram;
+mod drain;
+mod fault;
+mod forward;
+mod negotiate;
+mod orders;
+mod quality;
+mod rooms;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::model::chance::Chance;
+use crate::model::ids::{RoomKey, SessionId, WorkerIndex};
+use crate::model::map::{Seeded, SeededMap};
+use crate::model::stats::WorkerStats;
+use crate::room::media::{MediaCommand, MediaEvent, MediaRights};
+
+use super::peer::{Peer, PeerIndex, RoomIndex};
+use super::route::Router;
+use rooms::MediaRoom;
+
+/// Deadlines are served on this common tick, so that what many sessions release leaves in one system call.
+pub const TICK: Duration = Duration::from_millis(1);
+/// A client that proved nothing for so long is gone: consent to send has expired (RFC 7675 §5.1).
+pub const CONSENT: Duration = Duration::from_secs(30);
+/// How often the worker looks for clients without consent, stale routes and connection quality.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// What a worker needs to know from the start.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Which worker this is, and how many there are.
+    pub index: WorkerIndex,
+    /// How many workers share the port.
+    pub workers: usize,
+    /// The addresses that clients can reach, as ICE host candidates (RFC 8445 §5.1.1).
+    pub candidates: Vec<SocketAddr>,
+}
+
+/// Something for a worker to do.
+#[derive(Debug)]
+pub enum WorkerInput<'a> {
+    /// A datagram from this thread's own socket.
+    Datagram {
+        /// Where it came from.
+        source: SocketAddr,
+        /// Which of our addresses it came to.
+        local: SocketAddr,
+        /// What it says.
+        bytes: &'a [u8],
+    },
+    /// A datagram that another thread's socket received.
+    HandedOver {
+        /// Where it came from.
+        source: SocketAddr,
+        /// Which of our addresses it came to.
+        local: SocketAddr,
+        /// What it says.
+        bytes: &'a [u8],
+    },
+    /// Another worker authenticated this source.
+    Learned {
+        /// The source.
+        source: SocketAddr,
+        /// Whose it is.
+        worker: WorkerIndex,
+    },
+    /// An order of the control core.
+    Command(MediaCommand),
+    /// Time has passed.
+    Timeout,
+}
+
+/// Something that a worker wants done.
+#[derive(Debug, PartialEq)]
+pub enum WorkerOutput {
+    /// Send a datagram.
+    Transmit {
+        /// Where to.
+        destination: SocketAddr,
+        /// Which of our addresses it leaves from.
+        local: SocketAddr,
+        /// What it says.
+        bytes: Vec<u8>,
+    },
+    /// Give a datagram to the worker that owns it.
+    HandOver {
+        /// Whose it is.
+        worker: WorkerIndex,
+        /// Where it came from.
+        source: SocketAddr,
+        /// Which of our addresses it came to.
+        local: SocketAddr,
+        /// What it says.
+        bytes: Vec<u8>,
+    },
+    /// Tell the other workers that this source is ours.
+    Learned {
+        /// The source.
+        source: SocketAddr,
+    },
+    /// Tell the control core.
+    Event(MediaEvent),
+}
+
+/// A session's PeerConnections.
+#[derive(Clone, Debug)]
+struct Session {
+    room: RoomIndex,
+    rights: MediaRights,
+    identity: crate::model::ids::Identity,
+    publisher: PeerIndex,
+    subscriber: PeerIndex,
+}
+
+/// A media worker. Poll shape: `handle`, then `poll` until `None`, then wait for `next_timeout`.
+pub struct Worker {
+    config: WorkerConfig,
+    chance: Chance,
+    epoch: Instant,
+    now: Instant,
+    peers: Vec<Option<Box<Peer>>>,
+    free_peers: Vec<PeerIndex>,
+    rooms: Vec<Option<MediaRoom>>,
+    by_key: BTreeMap<RoomKey, RoomIndex>,
+    sessions: BTreeMap<SessionId, Session>,
+    by_address: SeededMap<SocketAddr, PeerIndex>,
+    by_ufrag: SeededMap<Vec<u8>, PeerIndex>,
+    router: Router,
+    timers: BinaryHeap<Reverse<(Instant, PeerIndex)>>,
+    ready: Vec<PeerIndex>,
+    out: VecDeque<WorkerOutput>,
+    packets: Vec<(PeerIndex, str0m::rtp::RtpPacket)>,
+    sweep_at: Instant,
+    stats: WorkerStats,
+}
+
+impl Worker {
+    /// A worker without rooms. `chance` must be unpredictable outside of simulations: ICE credentials come from it.
+    #[must_use]
+    pub fn new(config: WorkerConfig, mut chance: Chance, now: Instant) -> Self {
+        let seeded = Seeded::new(chance.next_u64());
+        let router = Router::new(config.index, config.workers, seeded);
+        Self {
+            config,
+            chance,
+            epoch: now,
+            now,
+            peers: Vec::new(),
+            free_peers: Vec::new(),
+            rooms: Vec::new(),
+            by_key: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            by_address: seeded.map(),
+            by_ufrag: seeded.map(),
+            router,
+            timers: BinaryHeap::new(),
+            ready: Vec::new(),
+            out: VecDeque::new(),
+            packets: Vec::new(),
+            sweep_at: now + SWEEP,
+            stats: WorkerStats::default(),
+        }
+    }
+
+    /// Takes one input. Several may be taken before [`Self::poll`] is drained; that is what makes batches.
+    pub fn handle(&mut self, input: WorkerInput<'_>, now: Instant) {
+        self.now = self.now.max(now);
+        match input {
+            WorkerInput::Datagram { source, local, bytes } => self.datagram(source, local, bytes, true),
+            WorkerInput::HandedOver { source, local, bytes } => self.datagram(source, local, bytes, false),
+            WorkerInput::Learned { source, worker } => {
+                // The address changed hands: a former session of ours must not get its datagrams.
+                if worker != self.config.index {
+                    self.by_address.remove(&source);
+                }
+                self.router.learn(source, worker, now);
+            }
+            WorkerInput::Command(command) => self.order(command),
+            WorkerInput::Timeout => self.timeout(),
+        }
+    }
+
+    /// The next thing to be done, `None` when there is nothing more.
+    pub fn poll(&mut self) -> Option<WorkerOutput> {
+        loop {
+            if let Some(output) = self.out.pop_front() {
+                return Some(output);
+            }
+            let peer = self.ready.pop()?;
+            self.guard(peer, |worker| worker.flush(peer));
+        }
+    }
+
+    /// When [`WorkerInput::Timeout`] is due, and what for.
+    #[must_use]
+    pub fn next_timeout(&self) -> (Instant, &'static str) {
+        let peers = self.timers.peek().map_or((self.sweep_at, "sweep"), |Reverse((due, _))| (self.on_tick(*due), "peer"));
+        let speakers = self.rooms.iter().flatten().filter_map(MediaRoom::next_timeout).min();
+        let rooms = speakers.map_or((self.sweep_at, "sweep"), |due| (self.on_tick(due), "room"));
+        peers.min(rooms).min((self.sweep_at, "sweep"))
+    }
+
+    /// Which worker this is.
+    #[must_use]
+    pub fn index(&self) -> WorkerIndex {
+        self.config.index
+    }
+
+    /// What the worker has counted since its start.
+    #[must_use]
+    pub fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+
+    /// Sizes of what grows with load: peers, rooms, sessions, addresses, user names, routes, timers.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 7] {
+        [
+            ("peers", self.peers.iter().flatten().count()),
+            ("rooms", self.rooms.iter().flatten().count()),
+            ("sessions", self.sessions.len()),
+            ("addresses", self.by_address.len()),
+            ("user names", self.by_ufrag.len()),
+            ("routes", self.router.len()),
+            ("timers", self.timers.len()),
+        ]
+    }
+
+    fn on_tick(&self, due: Instant) -> Instant {
+        let since = due.saturating_duration_since(self.epoch);
+        let ticks = since.as_nanos().div_ceil(TICK.as_nanos());
+        // 2^32 ticks are 49 days; a deadline further off is nobody's.
+        self.epoch + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
+    fn timeout(&mut self) {
+        let horizon = self.now;
+        while let Some(Reverse((due, index))) = self.timers.peek().copied() {
+            if due > horizon {
+                break;
+            }
+            self.timers.pop();
+            let Some(peer) = self.peer_mut(index) else { continue };
+            if peer.queued == Some(due) {
+                peer.queued = None;
+            }
+            if peer.due <= horizon {
+                self.mark(index);
+            } else {
+                self.queue(index);
+            }
+        }
+        self.rooms_timeout();
+        if self.now >= self.sweep_at {
+            self.sweep_at = self.now + SWEEP;
+            self.sweep();
+        }
+    }
+
+    /// Ends sessions without consent, forgets routes, tells connection quality.
+    fn sweep(&mut self) {
+        self.router.expire(self.now);
+        let late = |peer: &&Box<Peer>| self.now.saturating_duration_since(peer.heard) >= CONSENT;
+        // A dual layout's publisher leg may never be used, so one leg with consent keeps the session.
+        let lost: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| [session.publisher, session.subscriber].iter().all(|leg| self.peer(*leg).iter().all(|peer| late(peer))))
+            .map(|(id, _)| *id)
+            .collect();
+        for session in lost {
+            self.event(MediaEvent::Lost { session });
+        }
+        self.tell_quality();
+    }
+
+    fn event(&mut self, event: MediaEvent) {
+        self.out.push_back(WorkerOutput::Event(event));
+    }
+
+    fn peer(&self, index: PeerIndex) -> Option<&Box<Peer>> {
+        self.peers.get(index.0 as usize)?.as_ref()
+    }
+
+    fn peer_mut(&mut self, index: PeerIndex) -> Option<&mut Box<Peer>> {
+        self.peers.get_mut(index.0 as usize)?.as_mut()
+    }
+
+    /// Notes that a peer has something to drain.
+    fn mark(&mut self, index: PeerIndex) {
+        if let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut)
+            && !peer.ready
+        {
+            peer.ready = true;
+            self.ready.push(index);
+        }
+    }
+
+    /// Puts a peer's deadline into the heap unless an earlier entry stands there already.
+    fn queue(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
+        if peer.queued.is_none_or(|queued| peer.due < queued) {
+            peer.queued = Some(peer.due);
+            self.timers.push(Reverse((peer.due, index)));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One participant of a room with its tracks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::model::grants::Grants;
+use crate::model::ids::{Identity, SessionId, Sid};
+use crate::model::media::TrackSource;
+
+use super::command::{Joining, Layout, SubscriptionRules};
+use super::media::MediaRights;
+use super::notice::{LeaveReason, ParticipantState, ParticipantView, Permission, TrackView};
+
+/// A track from its announcement to its end.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub view: TrackView,
+    /// Whether it has its media section; before that nobody else hears of it.
+    pub live: bool,
+    /// Whether its publisher was told that somebody subscribed.
+    pub heard: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Participant {
+    pub session: SessionId,
+    pub sid: Sid,
+    pub identity: Identity,
+    pub name: String,
+    pub metadata: String,
+    pub attributes: BTreeMap<String, String>,
+    pub permission: Permission,
+    pub layout: Layout,
+    pub auto_subscribe: bool,
+    pub only: Option<Identity>,
+    pub joined_at_ms: u64,
+    pub version: u32,
+    pub state: ParticipantState,
+    pub tracks: BTreeMap<Sid, Track>,
+    /// Tracks that this participant asked for or refused, against `auto_subscribe`.
+    pub asked: BTreeMap<Sid, bool>,
+    /// Tracks that the worker forwards to it.
+    pub subscribed: BTreeSet<Sid>,
+    /// Who may subscribe to its tracks; everybody while it has not said.
+    pub rules: Option<SubscriptionRules>,
+    /// Since when its signalling connection is gone.
+    pub detached_since: Option<Instant>,
+}
+
+impl Participant {
+    pub fn new(joining: Joining, identity: Identity, sid: Sid, joined_at_ms: u64) -> Self {
+        let permission = permission(&joining.grants, joining.layout);
+        Self {
+            session: joining.session,
+            sid,
+            identity,
+            name: joining.grants.name,
+            metadata: joining.grants.metadata,
+            attributes: joining.grants.attributes,
+            permission,
+            layout: joining.layout,
+            auto_subscribe: joining.auto_subscribe,
+            only: joining.only,
+            joined_at_ms,
+            version: 1,
+            state: ParticipantState::Joined,
+            tracks: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            subscribed: BTreeSet::new(),
+            rules: None,
+            detached_since: None,
+        }
+    }
+
+    pub fn rights(&self) -> MediaRights {
+        MediaRights { publish: self.permission.publish, subscribe: self.permission.subscribe, data: self.permission.publish_data }
+    }
+
+    /// Whether a signalling connection can carry notices to it.
+    pub fn has_signalling(&self) -> bool {
+        matches!(self.layout, Layout::Single | Layout::Dual)
+    }
+
+    pub fn is_publisher(&self) -> bool {
+        self.tracks.values().any(|track| track.live)
+    }
+
+    pub fn view(&self) -> ParticipantView {
+        ParticipantView {
+            sid: self.sid.clone(),
+            identity: self.identity.clone(),
+            name: self.name.clone(),
+            state: self.state,
+            left: None,
+            tracks: self.tracks.values().filter(|track| track.live).map(|track| track.view.clone()).collect(),
+            metadata: self.metadata.clone(),
+            attributes: self.attributes.clone(),
+            joined_at_ms: self.joined_at_ms,
+            version: self.version,
+            permission: self.permission.clone(),
+            is_publisher: self.is_publisher(),
+        }
+    }
+
+    /// The last view that others get.
+    pub fn farewell(mut self, reason: LeaveReason) -> ParticipantView {
+        self.version += 1;
+        self.state = ParticipantState::Disconnected;
+        self.tracks.clear();
+        ParticipantView { left: Some(reason), ..self.view() }
+    }
+
+    pub fn may_publish(&self, source: TrackSource) -> bool {
+        let sources = &self.permission.sources;
+        self.permission.publish && (sources.is_empty() || sources.contains(&source))
+    }
+
+    /// Whether `subscriber` may have `track` by this publisher's own rules.
+    pub fn allows(&self, subscriber: &Self, track: &Sid) -> bool {
+        let Some(rules) = &self.rules else { return true };
+        rules.all
+            || rules.rules.iter().any(|rule| {
+                let named = rule.participant.as_ref() == Some(&subscriber.sid) || rule.identity.as_ref() == Some(&subscriber.identity);
+                named && (rule.all_tracks || rule.tracks.contains(track))
+            })
+    }
+
+    /// Whether this participant wants `track` of `publisher`, by default or because it said so.
+    pub fn wants(&self, publisher: &Self, track: &Sid) -> bool {
+        if self.only.as_ref().is_some_and(|only| *only != publisher.identity) {
+            return false;
+        }
+        self.asked.get(track).copied().unwrap_or(self.auto_subscribe)
+    }
+}
+
+fn permission(grants: &Grants, layout: Layout) -> Permission {
+    Permission {
+        // WHIP only sends, WHEP only receives, whatever their tokens would allow.
+        subscribe: grants.can_subscribe && layout != Layout::Whip,
+        publish: grants.can_publish && layout != Layout::Whep,
+        publish_data: grants.can_publish_data,
+        sources: grants.can_publish_sources.clone(),
+        hidden: grants.hidden,
+        update_metadata: grants.can_update_own_metadata,
+    }
+}

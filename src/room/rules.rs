@@ -1,0 +1,406 @@
+//! One room: who is in it, who joins, who goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::model::chance::Chance;
+use crate::model::ids::{Identity, RoomId, RoomKey, SessionId, Sid};
+use crate::model::time::Moment;
+
+use super::command::{Joining, Layout};
+use super::media::{MediaCommand, MediaEvent};
+use super::notice::{
+    Description, Joined, LeaveAction, LeaveReason, Notice, ParticipantState, ParticipantView, QualityView, RoomView, SpeakerView, TrackView,
+};
+use super::participant::Participant;
+
+/// How long a participant may be without signalling before it is reaped; its client resumes within seconds.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(20);
+
+/// What is fixed when a room is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomSettings {
+    /// Whether every media frame must be encrypted end to end.
+    pub require_encryption: bool,
+    /// Most participants at a time.
+    pub max_participants: u32,
+    /// How long it lives while empty.
+    pub empty_timeout: Duration,
+    /// Opaque text for applications.
+    pub metadata: String,
+}
+
+/// What a room wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Tell a client.
+    Tell(SessionId, Notice),
+    /// Tell the worker.
+    Media(MediaCommand),
+    /// Cut a client's signalling connection but keep its session.
+    HangUp(SessionId),
+    /// A session is over; its signalling connection closes after what was told.
+    End(SessionId),
+}
+
+/// Why somebody cannot join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// As many participants as the room may have.
+    #[error("the room is full")]
+    Full,
+    /// The token names nobody.
+    #[error("the token has no identity")]
+    NoIdentity,
+}
+
+/// A room with its participants.
+#[derive(Debug)]
+pub struct Room {
+    pub(super) key: RoomKey,
+    id: RoomId,
+    sid: Sid,
+    pub(super) settings: RoomSettings,
+    created_at_ms: u64,
+    pub(super) participants: BTreeMap<SessionId, Participant>,
+    identities: BTreeMap<Identity, SessionId>,
+    speaking: BTreeSet<SessionId>,
+    empty_since: Option<Instant>,
+}
+
+impl Room {
+    /// An empty room, and the worker's order to open it.
+    #[must_use]
+    pub fn open(key: RoomKey, id: RoomId, sid: Sid, settings: RoomSettings, now: Moment, out: &mut Vec<Effect>) -> Self {
+        out.push(Effect::Media(MediaCommand::OpenRoom { room: key, require_encryption: settings.require_encryption }));
+        let created_at_ms = millis(now.wall);
+        Self {
+            key,
+            id,
+            sid,
+            settings,
+            created_at_ms,
+            participants: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            speaking: BTreeSet::new(),
+            empty_since: Some(now.instant),
+        }
+    }
+
+    /// Its full id.
+    #[must_use]
+    pub fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    /// How callers see it.
+    #[must_use]
+    pub fn view(&self) -> RoomView {
+        let visible = || self.participants.values().filter(|participant| !participant.permission.hidden);
+        RoomView {
+            sid: self.sid.clone(),
+            name: self.id.name.clone(),
+            require_encryption: self.settings.require_encryption,
+            max_participants: self.settings.max_participants,
+            empty_timeout_s: u32::try_from(self.settings.empty_timeout.as_secs()).unwrap_or(u32::MAX),
+            created_at_ms: self.created_at_ms,
+            metadata: self.settings.metadata.clone(),
+            participants: count(visible()),
+            publishers: count(visible().filter(|participant| participant.is_publisher())),
+        }
+    }
+
+    /// Everybody in it, hidden ones included: this is for callers with the right to moderate.
+    #[must_use]
+    pub fn participants(&self) -> Vec<ParticipantView> {
+        self.participants.values().map(Participant::view).collect()
+    }
+
+    /// Published tracks.
+    #[must_use]
+    pub fn track_count(&self) -> usize {
+        self.participants.values().flat_map(|participant| participant.tracks.values()).filter(|track| track.live).count()
+    }
+
+    /// The session of an identity.
+    #[must_use]
+    pub fn session_of(&self, identity: &Identity) -> Option<SessionId> {
+        self.identities.get(identity).copied()
+    }
+
+    /// The session with this public participant id.
+    #[must_use]
+    pub fn session_of_sid(&self, sid: &Sid) -> Option<SessionId> {
+        self.participants.values().find(|participant| participant.sid == *sid).map(|participant| participant.session)
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub fn identity_of(&self, session: SessionId) -> Option<&Identity> {
+        self.participants.get(&session).map(|participant| &participant.identity)
+    }
+
+    /// The public id of a session.
+    #[must_use]
+    pub fn sid_of(&self, session: SessionId) -> Option<&Sid> {
+        self.participants.get(&session).map(|participant| &participant.sid)
+    }
+
+    /// Lets somebody in; the same identity replaces its older session.
+    ///
+    /// # Errors
+    /// [`JoinError`] says why not; then nothing has changed.
+    pub fn join(&mut self, joining: Joining, now: Moment, chance: &mut Chance, out: &mut Vec<Effect>) -> Result<(), JoinError> {
+        let identity = joining.grants.identity.clone().ok_or(JoinError::NoIdentity)?;
+        let replaced = self.session_of(&identity);
+        let others = self.participants.len() - usize::from(replaced.is_some());
+        if others >= self.settings.max_participants as usize {
+            return Err(JoinError::Full);
+        }
+        if let Some(old) = replaced {
+            self.remove(old, LeaveReason::DuplicateIdentity, now, out);
+        }
+        self.empty_since = None;
+        let session = joining.session;
+        let participant = Participant::new(joining, identity.clone(), Sid::participant(chance), millis(now.wall));
+        out.push(Effect::Media(MediaCommand::AddSession {
+            session,
+            room: self.key,
+            sid: participant.sid.clone(),
+            identity: identity.clone(),
+            layout: participant.layout,
+            rights: participant.rights(),
+        }));
+        self.identities.insert(identity, session);
+        self.participants.insert(session, participant);
+        self.welcome(session, out);
+        self.announce(session, out);
+        self.tell_room(out);
+        self.reconcile_subscriber(session, out);
+        Ok(())
+    }
+
+    fn welcome(&self, session: SessionId, out: &mut Vec<Effect>) {
+        let Some(participant) = self.participants.get(&session) else { return };
+        let joined =
+            Joined { room: self.view(), participant: participant.view(), others: self.others(session), layout: participant.layout };
+        self.tell(session, Notice::Joined(Box::new(joined)), out);
+    }
+
+    fn others(&self, session: SessionId) -> Vec<ParticipantView> {
+        self.participants.values().filter(|other| other.session != session && !other.permission.hidden).map(Participant::view).collect()
+    }
+
+    /// A client comes back with a new signalling connection.
+    pub fn resume(&mut self, session: SessionId, out: &mut Vec<Effect>) {
+        let Some(participant) = self.participants.get_mut(&session) else { return };
+        participant.detached_since = None;
+        let restart = participant.layout == Layout::Dual;
+        self.tell(session, Notice::Reconnected, out);
+        self.tell(session, Notice::Participants(self.others(session)), out);
+        self.tell(session, Notice::Room(self.view()), out);
+        if restart {
+            out.push(Effect::Media(MediaCommand::RestartIce { session }));
+        }
+    }
+
+    /// A client's signalling connection is gone; it may resume for [`RESUME_WINDOW`].
+    pub fn detach(&mut self, session: SessionId, now: Moment) {
+        if let Some(participant) = self.participants.get_mut(&session) {
+            participant.detached_since = Some(now.instant);
+        }
+    }
+
+    /// Removes a participant and tells everybody.
+    pub fn remove(&mut self, session: SessionId, reason: LeaveReason, now: Moment, out: &mut Vec<Effect>) {
+        let action = match reason {
+            LeaveReason::SignalClosed | LeaveReason::MediaFailure | LeaveReason::StateMismatch => LeaveAction::Reconnect,
+            _ => LeaveAction::Disconnect,
+        };
+        self.remove_with(session, reason, action, now, out);
+    }
+
+    pub(super) fn remove_with(&mut self, session: SessionId, reason: LeaveReason, action: LeaveAction, now: Moment, out: &mut Vec<Effect>) {
+        let Some(participant) = self.participants.remove(&session) else { return };
+        if participant.has_signalling() {
+            out.push(Effect::Tell(session, Notice::Leave { reason, action }));
+        }
+        self.identities.remove(&participant.identity);
+        self.speaking.remove(&session);
+        for track in participant.tracks.keys() {
+            self.forget_track(track);
+        }
+        out.push(Effect::Media(MediaCommand::RemoveSession { session }));
+        out.push(Effect::End(session));
+        if !participant.permission.hidden {
+            let farewell = participant.farewell(reason);
+            self.tell_others(session, |_| Notice::Participants(vec![farewell.clone()]), out);
+        }
+        if self.participants.is_empty() {
+            self.empty_since = Some(now.instant);
+        }
+        self.tell_room(out);
+    }
+
+    /// Ends the room for all.
+    pub fn close(&mut self, reason: LeaveReason, out: &mut Vec<Effect>) {
+        for (session, participant) in std::mem::take(&mut self.participants) {
+            if participant.has_signalling() {
+                // A full reconnect is right where the room's media failed: the clients come back to a fresh room.
+                let action = if reason == LeaveReason::MediaFailure { LeaveAction::Reconnect } else { LeaveAction::Disconnect };
+                out.push(Effect::Tell(session, Notice::Leave { reason, action }));
+            }
+            out.push(Effect::End(session));
+        }
+        self.identities.clear();
+        self.speaking.clear();
+        out.push(Effect::Media(MediaCommand::CloseRoom { room: self.key }));
+    }
+
+    /// When something must happen without being asked, and what.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<(Instant, &'static str)> {
+        let detached = self.participants.values().filter_map(|participant| participant.detached_since).min();
+        let reap = detached.map(|since| (since + RESUME_WINDOW, "resume window"));
+        let empty = self.empty_since.map(|since| (since + self.settings.empty_timeout, "empty room"));
+        [reap, empty].into_iter().flatten().min()
+    }
+
+    /// Whether it has been empty for its empty timeout.
+    #[must_use]
+    pub fn is_over(&self, now: Moment) -> bool {
+        self.empty_since.is_some_and(|since| now.instant >= since + self.settings.empty_timeout)
+    }
+
+    /// Reaps participants that did not resume.
+    pub fn handle_timeout(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        let late = |participant: &&Participant| participant.detached_since.is_some_and(|since| now.instant >= since + RESUME_WINDOW);
+        let gone: Vec<_> = self.participants.values().filter(late).map(|participant| participant.session).collect();
+        for session in gone {
+            self.remove(session, LeaveReason::SignalClosed, now, out);
+        }
+    }
+
+    /// Takes news from the worker.
+    pub fn media(&mut self, event: MediaEvent, now: Moment, out: &mut Vec<Effect>) {
+        match event {
+            MediaEvent::Answer { session, sdp, id, mids } => self.tell(session, Notice::Answer(Description { sdp, id, mids }), out),
+            MediaEvent::Offer { session, sdp, id, mids } => self.tell(session, Notice::Offer(Description { sdp, id, mids }), out),
+            MediaEvent::MediaSections { session, audios, videos } => self.tell(session, Notice::MediaSections { audios, videos }, out),
+            MediaEvent::Bound { session, track, mid, codec } => self.track_live(session, &track, mid, codec, out),
+            MediaEvent::Unbound { session, track } | MediaEvent::Unsealed { session, track } => self.unpublish(session, &track, out),
+            MediaEvent::Subscribed { track, .. } => self.track_heard(&track, out),
+            MediaEvent::Connected { session } => self.active(session, out),
+            MediaEvent::Refused { session, .. } => self.remove(session, LeaveReason::JoinFailure, now, out),
+            MediaEvent::Lost { session } => self.remove(session, LeaveReason::MediaFailure, now, out),
+            MediaEvent::Speakers { speakers, .. } => self.speakers(&speakers, out),
+            MediaEvent::Quality { levels, .. } => {
+                let view = |(session, level, score): &(SessionId, _, f32)| {
+                    Some(QualityView { participant: self.sid_of(*session)?.clone(), level: *level, score: *score })
+                };
+                let views: Vec<_> = levels.iter().filter_map(view).collect();
+                self.tell_all(|_| Notice::Quality(views.clone()), out);
+            }
+            MediaEvent::RoomFault { .. } => self.close(LeaveReason::MediaFailure, out),
+        }
+    }
+
+    fn active(&mut self, session: SessionId, out: &mut Vec<Effect>) {
+        let Some(participant) = self.participants.get_mut(&session) else { return };
+        if participant.state != ParticipantState::Active {
+            participant.state = ParticipantState::Active;
+            self.changed(session, out);
+        }
+    }
+
+    fn speakers(&mut self, now_speaking: &[(SessionId, f32)], out: &mut Vec<Effect>) {
+        let visible = |session: &SessionId| self.participants.get(session).filter(|participant| !participant.permission.hidden);
+        let mut views = Vec::new();
+        for (session, level) in now_speaking {
+            let Some(participant) = visible(session) else { continue };
+            views.push(SpeakerView { participant: participant.sid.clone(), level: *level, active: true });
+        }
+        for session in &self.speaking {
+            let silent = !now_speaking.iter().any(|(speaker, _)| speaker == session);
+            if let Some(participant) = visible(session).filter(|_| silent) {
+                views.push(SpeakerView { participant: participant.sid.clone(), level: 0.0, active: false });
+            }
+        }
+        self.speaking = now_speaking.iter().map(|(session, _)| *session).collect();
+        if !views.is_empty() {
+            self.tell_all(|_| Notice::Speakers(views.clone()), out);
+        }
+    }
+
+    /// Counts a change of a participant and tells those who may see it, itself included.
+    pub(super) fn changed(&mut self, session: SessionId, out: &mut Vec<Effect>) {
+        if let Some(participant) = self.participants.get_mut(&session) {
+            participant.version += 1;
+        }
+        let Some(participant) = self.participants.get(&session) else { return };
+        self.tell(session, Notice::Participants(vec![participant.view()]), out);
+        self.announce(session, out);
+    }
+
+    fn announce(&self, session: SessionId, out: &mut Vec<Effect>) {
+        let Some(participant) = self.participants.get(&session).filter(|participant| !participant.permission.hidden) else { return };
+        let view = participant.view();
+        self.tell_others(session, |_| Notice::Participants(vec![view.clone()]), out);
+    }
+
+    fn tell_room(&self, out: &mut Vec<Effect>) {
+        let view = self.view();
+        self.tell_all(|_| Notice::Room(view.clone()), out);
+    }
+
+    pub(super) fn tell(&self, session: SessionId, notice: Notice, out: &mut Vec<Effect>) {
+        if self.participants.get(&session).is_some_and(Participant::has_signalling) {
+            out.push(Effect::Tell(session, notice));
+        }
+    }
+
+    fn tell_all(&self, notice: impl Fn(&Participant) -> Notice, out: &mut Vec<Effect>) {
+        for participant in self.participants.values().filter(|participant| participant.has_signalling()) {
+            out.push(Effect::Tell(participant.session, notice(participant)));
+        }
+    }
+
+    fn tell_others(&self, session: SessionId, notice: impl Fn(&Participant) -> Notice, out: &mut Vec<Effect>) {
+        for other in self.participants.values().filter(|other| other.session != session && other.has_signalling()) {
+            out.push(Effect::Tell(other.session, notice(other)));
+        }
+    }
+
+    fn forget_track(&mut self, track: &Sid) {
+        for participant in self.participants.values_mut() {
+            participant.subscribed.remove(track);
+            participant.asked.remove(track);
+        }
+    }
+
+    /// Takes a track down that its publisher, its token or the room's rules no longer carry.
+    pub(super) fn unpublish(&mut self, session: SessionId, track: &Sid, out: &mut Vec<Effect>) {
+        let Some(participant) = self.participants.get_mut(&session) else { return };
+        let Some(removed) = participant.tracks.remove(track) else { return };
+        out.push(Effect::Media(MediaCommand::RemoveTrack { session, track: track.clone() }));
+        self.tell(session, Notice::TrackUnpublished { track: track.clone() }, out);
+        if removed.live {
+            self.forget_track(track);
+            self.changed(session, out);
+        }
+    }
+
+    /// The published tracks of a participant.
+    #[must_use]
+    pub fn tracks_of(&self, session: SessionId) -> Vec<TrackView> {
+        self.participants.get(&session).map(|participant| participant.view().tracks).unwrap_or_default()
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+fn millis(wall: Duration) -> u64 {
+    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,104 @@
+//! Messages of joined clients.
+
+use std::collections::BTreeMap;
+
+use crate::model::chance::Chance;
+use crate::model::ids::SessionId;
+use crate::model::time::Moment;
+
+use super::command::{Leg, Scenario, Signal};
+use super::media::MediaCommand;
+use super::notice::{LeaveAction, LeaveReason, Notice, Outcome};
+use super::rules::{Effect, Room};
+
+/// Longest metadata in bytes; LiveKit's default is the same.
+pub const METADATA_MAX: usize = 64 * 1024;
+/// Longest display name in bytes.
+pub const DISPLAY_NAME_MAX: usize = 256;
+/// Most attributes of a participant.
+pub const ATTRIBUTES_MAX: usize = 64;
+
+impl Room {
+    /// Takes one message of a client.
+    pub fn signal(&mut self, session: SessionId, signal: Signal, now: Moment, chance: &mut Chance, out: &mut Vec<Effect>) {
+        match signal {
+            Signal::Offer { sdp, id } => out.push(Effect::Media(MediaCommand::Offer { session, sdp, id })),
+            Signal::Answer { sdp, id } => out.push(Effect::Media(MediaCommand::Answer { session, sdp, id })),
+            Signal::Trickle { leg, candidate } => self.trickle(session, leg, candidate, out),
+            Signal::AddTrack(add) => {
+                if let Err(outcome) = self.add_track(session, add, chance, out) {
+                    self.tell(session, Notice::Response { request_id: 0, outcome }, out);
+                }
+            }
+            Signal::Mute { track, muted } => self.mute_own(session, &track, muted, out),
+            Signal::Subscription { tracks, subscribe } => self.subscription(session, &tracks, subscribe, out),
+            Signal::Settings { tracks, settings } => self.settings(session, tracks, settings, out),
+            Signal::SubscriptionPermission(rules) => self.subscription_rules(session, rules, out),
+            Signal::SyncState(state) => self.sync_state(session, &state, out),
+            Signal::UpdateMetadata { request_id, metadata, name, attributes } => {
+                let outcome = self.update_metadata(session, metadata, name, attributes, out);
+                self.tell(session, Notice::Response { request_id, outcome }, out);
+            }
+            Signal::Leave => self.remove(session, LeaveReason::ClientInitiated, now, out),
+            Signal::Simulate(scenario) => self.simulate(session, scenario, now, out),
+        }
+    }
+
+    fn trickle(&self, session: SessionId, leg: Leg, candidate: String, out: &mut Vec<Effect>) {
+        if !candidate.is_empty() && self.participants.contains_key(&session) {
+            out.push(Effect::Media(MediaCommand::Trickle { session, leg, candidate }));
+        }
+    }
+
+    fn update_metadata(
+        &mut self,
+        session: SessionId,
+        metadata: String,
+        name: String,
+        attributes: BTreeMap<String, String>,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let Some(participant) = self.participants.get_mut(&session) else { return Outcome::NotFound };
+        if !participant.permission.update_metadata {
+            return Outcome::NotAllowed;
+        }
+        let mut merged = participant.attributes.clone();
+        for (key, value) in attributes {
+            // The role comes from the token alone: others act on it.
+            if key.starts_with("konsil.") {
+                return Outcome::NotAllowed;
+            }
+            if value.is_empty() {
+                merged.remove(&key);
+            } else {
+                merged.insert(key, value);
+            }
+        }
+        let attribute_bytes: usize = merged.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let fits = metadata.len() <= METADATA_MAX && name.len() <= DISPLAY_NAME_MAX;
+        if !fits || merged.len() > ATTRIBUTES_MAX || attribute_bytes > METADATA_MAX {
+            return Outcome::LimitExceeded;
+        }
+        participant.attributes = merged;
+        if !metadata.is_empty() {
+            participant.metadata = metadata;
+        }
+        if !name.is_empty() {
+            participant.name = name;
+        }
+        self.changed(session, out);
+        Outcome::Ok
+    }
+
+    fn simulate(&mut self, session: SessionId, scenario: Scenario, now: Moment, out: &mut Vec<Effect>) {
+        match scenario {
+            Scenario::SignalReconnect => out.push(Effect::HangUp(session)),
+            Scenario::Resume => {
+                self.tell(session, Notice::Leave { reason: LeaveReason::StateMismatch, action: LeaveAction::Resume }, out);
+            }
+            Scenario::FullReconnect => self.remove_with(session, LeaveReason::StateMismatch, LeaveAction::Reconnect, now, out),
+            Scenario::ServerLeave => self.remove_with(session, LeaveReason::ServerShutdown, LeaveAction::Disconnect, now, out),
+            Scenario::Other => {}
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Floor 1: one packet in, decisions about its forwards out.
+
+pub mod data;
+pub mod fmtp;
+pub mod frame;
+pub mod keyframes;
+pub mod layers;
+pub mod rewrite;
+pub mod sealed;
+pub mod speaker;
+
+#[cfg(test)]
+mod dice;
