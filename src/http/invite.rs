@@ -49,7 +49,7 @@ pub fn terms(wanted: &NewInvitation, now: u64) -> Result<Terms, Problem> {
 ///
 /// # Errors
 /// If the server has no key of this tenant to sign with.
-pub fn link(state: &AppState, tenant: &TenantId, room: &RoomName, host: Option<&str>, terms: Terms) -> Result<Invitation, Problem> {
+pub fn link(state: &AppState, tenant: &TenantId, room: &RoomName, host: Option<&str>, terms: &Terms) -> Result<Invitation, Problem> {
     let signer = state.signer(tenant).ok_or_else(Problem::internal)?;
     let id = format!("{}-{}", terms.role, state.random_text(IDENTITY_LEN));
     let identity = Identity::new(&id).map_err(|_| Problem::internal())?;
@@ -106,7 +106,7 @@ mod tests {
         let room = RoomName::new("Raum 1/ä").unwrap();
         let make = || {
             let terms = Terms { role: Role::Guest, not_before: Some(NOW), not_after: NOW + 60 };
-            link(&state, &clinic, &room, Some("evil.example"), terms).unwrap()
+            link(&state, &clinic, &room, Some("evil.example"), &terms).unwrap()
         };
         let invitation = make();
         let (address, token) = invitation.link.split_once("#t=").unwrap();
@@ -123,6 +123,6 @@ mod tests {
         let (state, _calls) = testing::state();
         let terms = Terms { role: Role::Host, not_before: None, not_after: NOW + 60 };
         let other = TenantId::new("other").unwrap();
-        assert!(link(&state, &other, &RoomName::new("r").unwrap(), None, terms).is_err());
+        assert!(link(&state, &other, &RoomName::new("r").unwrap(), None, &terms).is_err());
     }
 }

@@ -186,11 +186,11 @@ async fn invitation(
     let Reply::Room(room) = ask(&state, Request::Invite { grants, room: at.room()? }).await? else {
         return Err(Problem::internal());
     };
-    let link = invite::link(&state, &tenant, &room.name, host.as_deref(), terms)?;
+    let link = invite::link(&state, &tenant, &room.name, host.as_deref(), &terms)?;
     Ok((StatusCode::CREATED, Json(link)).into_response())
 }
 
-/// The OpenAPI operations of this file.
+/// The described operations of this file.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(create, list, one, end, participants, remove, mute, invitation))]
 pub struct Operations;

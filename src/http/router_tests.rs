@@ -135,3 +135,23 @@ async fn assets_stay_inside_their_folder() {
         assert_eq!(send(&router, &format!("GET {path}"), &[], "").await.status, 404, "{path}");
     }
 }
+
+#[tokio::test]
+async fn page_refers_to_assets_that_are_there() {
+    let router = router(testing::state().0);
+    let page = send(&router, "GET /r/Raum%201", &[], "").await;
+    if page.status == 404 {
+        assert!(page.text().contains("make"), "a build without the page must say what to do");
+        return;
+    }
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let assets: Vec<&str> = page.text().split('"').filter(|text| text.starts_with("/assets/")).collect();
+    assert!(assets.iter().any(|path| path.ends_with(".js")));
+    for path in assets {
+        let answer = send(&router, &format!("GET {path}"), &[], "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("cache-control").contains("immutable"));
+        // Browsers run no module of another type, and `nosniff` forbids guessing.
+        assert!(!path.ends_with(".js") || answer.header("content-type") == "text/javascript");
+    }
+}

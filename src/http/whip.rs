@@ -126,7 +126,7 @@ async fn end_playing(State(state): State<AppState>, Caller(grants): Caller, at: 
     end(&state, grants, &at).await
 }
 
-/// The OpenAPI operations of this file.
+/// The described operations of this file.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(publish, play, end_publishing, end_playing))]
 pub struct Operations;

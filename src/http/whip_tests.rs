@@ -19,12 +19,12 @@ async fn offers_are_answered_with_a_place_to_end_them() {
         _ => Ok(Reply::Media { resource: Sid::from_client("ME_1"), sdp: "answer".into() }),
     });
     let router = crate::http::router(state);
-    let whip = call(&router, "POST /whip/Raum%201", "offer").await;
-    assert_eq!((whip.status.as_u16(), whip.text()), (201, "answer"));
-    assert_eq!((whip.header("content-type"), whip.header("location")), ("application/sdp", "/whip/Raum%201/ME_1"));
-    let whep = call(&router, "POST /whep/r/Dr.%20Ada", "offer").await;
-    assert_eq!((whep.status.as_u16(), whep.header("location")), (201, "/whep/r/Dr.%20Ada/ME_1"));
-    for place in [whip.header("location"), whep.header("location")] {
+    let sent = call(&router, "POST /whip/Raum%201", "offer").await;
+    assert_eq!((sent.status.as_u16(), sent.text()), (201, "answer"));
+    assert_eq!((sent.header("content-type"), sent.header("location")), ("application/sdp", "/whip/Raum%201/ME_1"));
+    let played = call(&router, "POST /whep/r/Dr.%20Ada", "offer").await;
+    assert_eq!((played.status.as_u16(), played.header("location")), (201, "/whep/r/Dr.%20Ada/ME_1"));
+    for place in [sent.header("location"), played.header("location")] {
         assert_eq!(call(&router, &format!("DELETE {place}"), "").await.status, 200);
     }
     let asked = asked.lock().unwrap();
