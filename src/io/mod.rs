@@ -1,3 +1,3 @@
-//! Floor 3: sockets, threads and files around the pure floors.
+//! Floor 3: what touches the machine, around the pure floors.
 
 pub mod udp;
