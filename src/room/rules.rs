@@ -298,6 +298,9 @@ impl Room {
             MediaEvent::Subscribed { track, .. } => self.track_heard(&track, out),
             MediaEvent::Connected { session } => self.active(session, out),
             MediaEvent::Refused { session, .. } => self.remove(session, LeaveReason::JoinFailure, now, out),
+            MediaEvent::Exhausted { session } => {
+                self.remove_with(session, LeaveReason::StateMismatch, LeaveAction::Reconnect, now, out);
+            }
             MediaEvent::Lost { session } => self.remove(session, LeaveReason::MediaFailure, now, out),
             MediaEvent::Speakers { speakers, .. } => self.speakers(&speakers, out),
             MediaEvent::Quality { levels, .. } => {
