@@ -5,6 +5,7 @@ pub mod access;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod http;
 pub mod io;
 pub mod model;
 pub mod node;

@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    konsil::cli::run(std::env::args_os(), |options| konsil::app::configure::configure(&options).map(drop))
+    konsil::cli::run(std::env::args_os(), |options| konsil::app::serve::serve(&options))
 }

@@ -1,3 +1,6 @@
-//! Floor 5: builds the server from its settings.
+//! Floor 5: builds the server from its settings, and takes it down again.
 
+mod addresses;
 pub mod configure;
+mod logging;
+pub mod serve;

@@ -1,8 +1,12 @@
-//! Floor 3: sockets, threads and files around the pure floors.
+//! Floor 3: what touches the machine, around the pure floors.
 
+pub mod clock;
+pub mod control;
 pub mod edge;
 mod files;
+pub mod media;
 pub mod state;
 pub mod store;
+pub mod task;
 pub mod tls;
 pub mod udp;

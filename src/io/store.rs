@@ -74,6 +74,7 @@ struct Row {
 #[serde(rename_all = "lowercase")]
 enum Mode {
     Sfu,
+    P2p,
 }
 
 impl Row {
@@ -84,6 +85,7 @@ impl Row {
             sid: record.sid.as_str().to_owned(),
             mode: match record.mode {
                 RoomMode::Sfu => Mode::Sfu,
+                RoomMode::P2p => Mode::P2p,
             },
             e2ee_required: record.e2ee_required,
             max_participants: record.max_participants,
@@ -102,6 +104,7 @@ impl Row {
             sid: Sid::from_client(&self.sid),
             mode: match self.mode {
                 Mode::Sfu => RoomMode::Sfu,
+                Mode::P2p => RoomMode::P2p,
             },
             e2ee_required: self.e2ee_required,
             max_participants: self.max_participants,

@@ -18,20 +18,39 @@ impl<const N: usize> Histogram<N> {
 
     /// Counts one value; values above the last bound count in the total only, NaN not at all.
     pub fn observe(&mut self, value: f64) {
+        self.observe_many(value, 1);
+    }
+
+    /// Counts `times` equal values.
+    pub fn observe_many(&mut self, value: f64, times: u64) {
         if value.is_nan() {
             return;
         }
         let class = self.bounds.partition_point(|bound| *bound < value);
         if let Some(count) = self.counts.get_mut(class) {
-            *count += 1;
+            *count += times;
         }
-        self.count += 1;
-        self.sum += value;
+        self.count += times;
+        // Sums are for averages; beyond 2^52 equal values nobody asks for more.
+        #[allow(clippy::cast_precision_loss)]
+        let times = times as f64;
+        self.sum += value * times;
+    }
+
+    /// Adds values that were counted elsewhere in the same classes, the last count being of those above all bounds.
+    pub fn add_counts(&mut self, counts: &[u64], sum: u64) {
+        for (mine, theirs) in self.counts.iter_mut().zip(counts) {
+            *mine += theirs;
+        }
+        self.count += counts.iter().sum::<u64>();
+        #[allow(clippy::cast_precision_loss)] // as above
+        let sum = sum as f64;
+        self.sum += sum;
     }
 
     /// Adds the values of another histogram with the same bounds.
     pub fn merge(&mut self, other: &Self) {
-        debug_assert_eq!(self.bounds, other.bounds, "histograms of different things were merged");
+        debug_assert!(std::ptr::eq(self.bounds, other.bounds), "histograms of different things were merged");
         for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
             *mine += theirs;
         }

@@ -7,6 +7,8 @@ use super::ids::{RoomId, Sid};
 pub enum RoomMode {
     /// Through the SFU.
     Sfu,
+    /// Browser to browser.
+    P2p,
 }
 
 /// A room as it is stored: its rules, and nobody who was in it.

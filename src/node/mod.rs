@@ -1,5 +1,8 @@
 //! Floor 2: a whole node without its sockets. The simulator runs what stands here.
 
+pub mod control;
+mod peer;
 pub mod request;
 pub mod route;
 pub mod sdp;
+pub mod worker;

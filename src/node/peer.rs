@@ -13,14 +13,14 @@ use str0m::{Candidate, IceCreds, Rtc};
 
 use crate::model::chance::Chance;
 use crate::model::ids::{SessionId, Sid};
-use crate::model::media::{Codec, MediaKind, Quality};
+use crate::model::media::{Codec, MediaKind, Quality, TrackSettings};
 use crate::model::stats::Direction;
 use crate::room::command::Leg;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::LayerSelector;
 use crate::sfu::rewrite::{Rewriter, Start};
 
-use super::sdp::Carried;
+use super::sdp::{Carried, Section};
 
 /// Most remote addresses that one peer may have proved; the oldest makes room.
 pub(super) const PATHS_MAX: usize = 8;
@@ -57,8 +57,12 @@ pub(super) struct OutSection {
     pub quiet: bool,
     /// The answer or offer that names the track is settled.
     pub settled: bool,
+    /// The client's last offer has it as a receiving section; in an offer of ours it always is.
+    pub offered: bool,
     pub rewriter: Rewriter,
     pub selector: LayerSelector,
+    /// How the client shows the track.
+    pub settings: TrackSettings,
     /// Payload types of the publisher and what becomes of them here.
     pub routes: Vec<(u8, Option<Route>)>,
     /// Its queue was full: frames were dropped, so that the next must be a keyframe.
@@ -75,19 +79,27 @@ impl OutSection {
             carried: None,
             quiet: true,
             settled: false,
+            offered: true,
             rewriter: Rewriter::new(start),
             selector: LayerSelector::default(),
+            settings: TrackSettings::default(),
             routes: Vec::new(),
             clogged: false,
         }
+    }
+
+    /// What follows begins anew: the pause shows in the timestamps, and pictures wait for a keyframe.
+    pub fn pause(&mut self) {
+        self.rewriter.switch();
+        self.selector = LayerSelector::new(self.settings);
     }
 
     pub fn carry(&mut self, track: TrackIndex, carried: Carried) {
         self.carried = Some((track, carried));
         self.quiet = false;
         self.settled = false;
-        self.rewriter.switch();
-        self.selector = LayerSelector::default();
+        self.settings = TrackSettings::default();
+        self.pause();
         self.routes.clear();
         self.clogged = false;
     }
@@ -131,7 +143,7 @@ pub(super) enum Pending {
     /// None is out.
     None,
     /// One is out.
-    Out(SdpPendingOffer),
+    Out(Box<SdpPendingOffer>),
 }
 
 pub(super) struct Peer {
@@ -147,9 +159,17 @@ pub(super) struct Peer {
     pub wants: Vec<Want>,
     /// Receiving sections that the client was asked for and has not offered yet: audio, video.
     pub asked: [u32; 2],
+    /// The sections of the client's last offer.
+    pub offered: Vec<Section>,
+    /// The client was asked for a new offer and has not made it yet.
+    pub nudged: bool,
     pub channels: Channels,
     pub pending: Pending,
     pub offer_id: u32,
+    /// An offer of ours that is to be sent.
+    pub offer_text: Option<String>,
+    /// ICE credentials that count from the answer to the pending offer on.
+    pub next_creds: Option<IceCreds>,
     /// Another offer is due once the pending one is answered.
     pub dirty: bool,
     pub restart: bool,
@@ -214,9 +234,13 @@ impl Peer {
             streams: Vec::new(),
             wants: Vec::new(),
             asked: [0; 2],
+            offered: Vec::new(),
+            nudged: false,
             channels: Channels::default(),
             pending: Pending::None,
             offer_id: 0,
+            offer_text: None,
+            next_creds: None,
             dirty: false,
             restart: false,
             ready: false,

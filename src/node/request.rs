@@ -2,6 +2,7 @@
 
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, SessionId, Sid};
+pub use crate::model::record::RoomMode;
 use crate::room::command::{AddTrack, Layout, SyncState};
 use crate::room::notice::{ParticipantView, RoomView, TrackView};
 
@@ -46,15 +47,6 @@ pub enum RoomOrigin {
     Api,
     /// LiveKit's `RoomService`: making a room twice returns the first.
     LiveKit,
-}
-
-/// How media travels in a room; fixed when the room is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoomMode {
-    /// Through the SFU.
-    Sfu,
-    /// Browser to browser.
-    P2p,
 }
 
 /// A room to be made.

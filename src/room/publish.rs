@@ -2,7 +2,7 @@
 
 use crate::model::chance::Chance;
 use crate::model::ids::{SessionId, Sid};
-use crate::model::media::{Codec, Encryption};
+use crate::model::media::{Codec, Encryption, MediaKind};
 
 use super::command::AddTrack;
 use super::media::{MediaCommand, TrackSpec};
@@ -150,7 +150,8 @@ fn track_view(add: AddTrack, sid: Sid) -> TrackView {
         height: add.height,
         source: add.source,
         layers: add.layers,
-        codec: add.codecs.first().and_then(|(codec, _)| *codec),
+        // Older clients name no codec for sound, of which there is only one.
+        codec: add.codecs.first().and_then(|(codec, _)| *codec).or((add.kind == MediaKind::Audio).then_some(Codec::Opus)),
         mid: String::new(),
         cid: add.cid,
         encryption: add.encryption,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::frame::Glance;
 use crate::model::media::Quality;
+use crate::model::media::TrackSettings;
 use crate::model::media::VideoLayer;
 
 /// A layer that is silent for longer, while others go on, has been switched off by its publisher.
@@ -12,19 +13,6 @@ pub const SILENCE: Duration = Duration::from_secs(1);
 pub const SILENT_FRAMES: u8 = 5;
 /// A layer covers a size that is this many percent of its own or less: upscaling by a tenth is not seen.
 const COVER_PERCENT: u64 = 110;
-
-/// What a subscriber asked for (LiveKit's `UpdateTrackSettings`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrackSettings {
-    /// Nothing is shown at the moment, so nothing is sent.
-    pub disabled: bool,
-    /// The best quality wanted; only read where no size is given.
-    pub quality: Option<Quality>,
-    /// The width on the screen in pixels, 0 if not said.
-    pub width: u32,
-    /// The height on the screen in pixels, 0 if not said.
-    pub height: u32,
-}
 
 /// The layers of one published track: what was announced and what arrives. Belongs to the publisher.
 #[derive(Clone, Debug, Default)]

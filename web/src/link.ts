@@ -24,7 +24,10 @@ export function newKey(): Key {
 }
 
 export function encodeKey(key: Key): string {
-  return btoa(String.fromCharCode(...key)).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+  return btoa(String.fromCharCode(...key))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/=+$/, '');
 }
 
 export function decodeKey(text: string): Key | undefined {

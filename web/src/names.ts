@@ -2,7 +2,10 @@ const MAX_NAME = 64;
 
 /** One line, no control or direction-changing characters, at most 64 characters. */
 export function cleanName(raw: string): string {
-  const line = raw.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ').replace(/\s+/gu, ' ').trim();
+  const line = raw
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
+    .replace(/\s+/gu, ' ')
+    .trim();
   return [...line].slice(0, MAX_NAME).join('').trim();
 }
 

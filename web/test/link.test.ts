@@ -7,11 +7,19 @@ const parse = (url: string) => parseRoomLink(new URL(url, 'https://konsil.exampl
 
 describe('room links', () => {
   it('reads room, token and key', () => {
-    expect(parse(`/r/praxis-7#t=a.b.c&k=${encodeKey(key)}`)).toEqual({ room: 'praxis-7', token: 'a.b.c', key });
+    expect(parse(`/r/praxis-7#t=a.b.c&k=${encodeKey(key)}`)).toEqual({
+      room: 'praxis-7',
+      token: 'a.b.c',
+      key,
+    });
   });
 
   it('takes the parts of the fragment in any order and ignores others', () => {
-    expect(parse(`/r/x?layout=dual#k=${encodeKey(key)}&z=1&t=a.b.c`)).toEqual({ room: 'x', token: 'a.b.c', key });
+    expect(parse(`/r/x?layout=dual#k=${encodeKey(key)}&z=1&t=a.b.c`)).toEqual({
+      room: 'x',
+      token: 'a.b.c',
+      key,
+    });
   });
 
   it('decodes room names', () => {
@@ -51,8 +59,14 @@ describe('claims', () => {
   });
 
   it('grants nothing that the token does not say', () => {
-    expect(readClaims(jwt({ video: { canPublish: false } }))).toMatchObject({ host: false, roomAdmin: false, canPublish: false });
+    expect(readClaims(jwt({ video: { canPublish: false } }))).toMatchObject({
+      host: false,
+      roomAdmin: false,
+      canPublish: false,
+    });
   });
 
-  it.each(['', 'x', 'a.b.c', 'a.%%.c', 'h.bnVsbA.s'])('refuses %j', (token) => expect(readClaims(token)).toBeUndefined());
+  it.each(['', 'x', 'a.b.c', 'a.%%.c', 'h.bnVsbA.s'])('refuses %j', (token) =>
+    expect(readClaims(token)).toBeUndefined(),
+  );
 });

@@ -23,7 +23,9 @@ describe('why a call did not begin', () => {
   });
 
   it('takes the reason from a leave message, and a cancelled join as leaving', () => {
-    expect(reasonOfFailure(ConnectionError.leaveRequest('x', DisconnectReason.DUPLICATE_IDENTITY), future, true)).toBe('replaced');
+    expect(
+      reasonOfFailure(ConnectionError.leaveRequest('x', DisconnectReason.DUPLICATE_IDENTITY), future, true),
+    ).toBe('replaced');
     expect(reasonOfFailure(ConnectionError.cancelled('x'), future, false)).toBe('left');
   });
 });

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use str0m::{Event, Input, Output};
 
 use crate::model::stats::Direction;
-use crate::node::peer::PeerIndex;
+use crate::node::peer::{Peer, PeerIndex};
 use crate::room::media::MediaEvent;
 
 use super::{Worker, WorkerOutput};
+
+/// Most datagrams that a removed peer may still cause.
+const GOODBYE_MAX: usize = 16;
 
 impl Worker {
     /// Lets str0m see the time, then drains it.
@@ -23,7 +26,7 @@ impl Worker {
 
     /// Drains str0m until it only wants to wait, then forwards what came in.
     pub(super) fn drain(&mut self, index: PeerIndex) {
-        let otherwise = self.config.candidates.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let otherwise = self.default_local();
         let alive = loop {
             let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
             match peer.rtc.poll_output() {
@@ -50,6 +53,26 @@ impl Worker {
             self.lost(index);
         }
         self.forward_packets();
+    }
+
+    /// Sends what str0m has left to say for a peer that is being removed.
+    pub(super) fn say_goodbye(&mut self, peer: &mut Peer) {
+        let otherwise = self.default_local();
+        for _ in 0..GOODBYE_MAX {
+            match peer.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => {
+                    let destination = transmit.destination;
+                    let local = peer.local_for(destination, otherwise);
+                    self.out.push_back(WorkerOutput::Transmit { destination, local, bytes: transmit.contents.into() });
+                }
+                Ok(Output::Event(_)) => {}
+                Ok(Output::Timeout(_)) | Err(_) => return,
+            }
+        }
+    }
+
+    fn default_local(&self) -> SocketAddr {
+        self.config.candidates.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 
     fn forward_packets(&mut self) {

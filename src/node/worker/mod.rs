@@ -19,7 +19,6 @@ use crate::model::chance::Chance;
 use crate::model::ids::{RoomKey, SessionId, WorkerIndex};
 use crate::model::map::{Seeded, SeededMap};
 use crate::model::stats::WorkerStats;
-use crate::room::command::Layout;
 use crate::room::media::{MediaCommand, MediaEvent, MediaRights};
 
 use super::peer::{Peer, PeerIndex, RoomIndex};
@@ -114,7 +113,6 @@ pub enum WorkerOutput {
 #[derive(Clone, Debug)]
 struct Session {
     room: RoomIndex,
-    layout: Layout,
     rights: MediaRights,
     identity: crate::model::ids::Identity,
     publisher: PeerIndex,
@@ -207,6 +205,12 @@ impl Worker {
         let speakers = self.rooms.iter().flatten().filter_map(MediaRoom::next_timeout).min();
         let rooms = speakers.map_or((self.sweep_at, "sweep"), |due| (self.on_tick(due), "room"));
         peers.min(rooms).min((self.sweep_at, "sweep"))
+    }
+
+    /// Which worker this is.
+    #[must_use]
+    pub fn index(&self) -> WorkerIndex {
+        self.config.index
     }
 
     /// What the worker has counted since its start.

@@ -135,7 +135,7 @@ impl Worker {
         let now = self.now;
         let Some(room) = self.room_mut(index) else { return };
         let key = room.key;
-        let speaking = room.speakers.poll(now);
+        let speaking = room.speakers.poll(now).map(|_| room.speakers.active());
         let mut due = Vec::new();
         for (at, track) in room.tracks.iter_mut().enumerate() {
             let Some(track) = track else { continue };
@@ -146,8 +146,8 @@ impl Worker {
             }
         }
         if let Some(speaking) = speaking {
-            let active = speaking.iter().filter(|speaker| speaker.active);
-            let speakers = active.map(|speaker| (SessionId(speaker.key), speaker.level)).collect();
+            let mut speakers: Vec<_> = speaking.iter().map(|speaker| (SessionId(speaker.key), speaker.level)).collect();
+            speakers.sort_by(|one, other| other.1.total_cmp(&one.1));
             self.event(MediaEvent::Speakers { room: key, speakers });
         }
         for (track, quality) in due {

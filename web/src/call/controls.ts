@@ -24,11 +24,17 @@ interface Control {
 /** The row of buttons under the call. */
 export function createControls(shell: Shell, room: Room, ticket: Ticket): HTMLElement {
   const me = room.localParticipant;
-  const mic = control('mute-mic', micFace(me), () => guard(shell, () => me.setMicrophoneEnabled(!me.isMicrophoneEnabled), 'audio'));
-  const cam = control('mute-cam', camFace(me), () => guard(shell, () => me.setCameraEnabled(!me.isCameraEnabled), 'video'));
+  const mic = control('mute-mic', micFace(me), () =>
+    guard(shell, () => me.setMicrophoneEnabled(!me.isMicrophoneEnabled), 'audio'),
+  );
+  const cam = control('mute-cam', camFace(me), () =>
+    guard(shell, () => me.setCameraEnabled(!me.isCameraEnabled), 'video'),
+  );
   const share = control('share-screen', shareFace(me), () => guard(shell, () => toggleShare(me), 'screen'));
   const asking = control('invite', { icon: 'invite', words: 'call.invite' }, () => invite(ticket));
-  const devices = control('devices', { icon: 'devices', words: 'call.devices' }, () => showDevices(shell, room, ticket));
+  const devices = control('devices', { icon: 'devices', words: 'call.devices' }, () =>
+    showDevices(shell, room, ticket),
+  );
   const leave = control('leave', { icon: 'leave', words: 'call.leave' }, () => room.disconnect());
   leave.el.classList.add('danger');
 
@@ -37,7 +43,12 @@ export function createControls(shell: Shell, room: Room, ticket: Ticket): HTMLEl
     cam.show(camFace(me));
     share.show(shareFace(me));
   };
-  for (const event of [RoomEvent.LocalTrackPublished, RoomEvent.LocalTrackUnpublished, RoomEvent.TrackMuted, RoomEvent.TrackUnmuted] as const) {
+  for (const event of [
+    RoomEvent.LocalTrackPublished,
+    RoomEvent.LocalTrackUnpublished,
+    RoomEvent.TrackMuted,
+    RoomEvent.TrackUnmuted,
+  ] as const) {
     room.on(event, refresh);
   }
   const { canPublish, roomAdmin } = ticket.claims;
@@ -95,7 +106,11 @@ async function toggleShare(me: LocalParticipant): Promise<void> {
   await me.setScreenShareEnabled(!me.isScreenShareEnabled, { audio: true });
 }
 
-async function guard(shell: Shell, act: () => Promise<unknown>, what: 'audio' | 'video' | 'screen'): Promise<void> {
+async function guard(
+  shell: Shell,
+  act: () => Promise<unknown>,
+  what: 'audio' | 'video' | 'screen',
+): Promise<void> {
   shell.clearAlert();
   try {
     await act();

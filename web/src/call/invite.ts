@@ -28,7 +28,12 @@ function showLink(invitation: Invitation, key: Key): void {
   const field = h('input', { id: 'invite-link', type: 'text', readonly: true, 'data-testid': 'invite-link' });
   field.value = withKey(invitation.link, key);
   field.addEventListener('focus', () => field.select());
-  const copy = h('button', { type: 'button', 'data-testid': 'copy-link', t: 'invite.copy', 'aria-live': 'polite' });
+  const copy = h('button', {
+    type: 'button',
+    'data-testid': 'copy-link',
+    t: 'invite.copy',
+    'aria-live': 'polite',
+  });
   copy.addEventListener('click', () => {
     field.select();
     void navigator.clipboard.writeText(field.value).then(() => say(copy, 'invite.copied'));

@@ -7,6 +7,7 @@ const TOPIC = 'konsil.name';
 /** Who is called what. Names travel as encrypted data messages; the server never has them. */
 export class Nameplates {
   private readonly names = new Map<string, string>();
+  private readonly greeted = new Set<string>();
   private readonly numbers = new Map<string, number>();
 
   constructor(
@@ -15,15 +16,20 @@ export class Nameplates {
     private readonly changed: (identity: string) => void,
   ) {
     room
-      .on(RoomEvent.Connected, () => this.tell())
       .on(RoomEvent.Reconnected, () => this.tell())
       .on(RoomEvent.ParticipantConnected, ({ identity }) => this.tell(identity))
       .on(RoomEvent.ParticipantActive, ({ identity }) => this.tell(identity))
-      .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.names.delete(identity))
+      // The name stays, since a full reconnect makes everyone leave and come again.
+      .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.greeted.delete(identity))
       // By identity: a name may overtake the news that its owner has joined.
       .on(RoomEvent.DataReceived, (payload, _sender, _kind, topic, _encryption, identity) => {
         if (topic === TOPIC && identity) this.hear(identity, payload);
       });
+  }
+
+  /** Tells everyone the own name, once encryption is confirmed. */
+  introduce(): void {
+    this.tell();
   }
 
   nameOf(participant: Participant): string {
@@ -35,7 +41,8 @@ export class Nameplates {
     const name = decodeName(payload);
     if (!name) return;
     // Whoever introduces themselves may have joined before our own message could reach them.
-    if (!this.names.has(identity)) this.tell(identity);
+    if (!this.greeted.has(identity)) this.tell(identity);
+    this.greeted.add(identity);
     this.names.set(identity, name);
     this.changed(identity);
   }
@@ -43,7 +50,11 @@ export class Nameplates {
   private tell(to?: string): void {
     const me = this.room.localParticipant;
     if (!this.room.isE2EEEnabled || to === me.identity) return;
-    const options = { reliable: true, topic: TOPIC, destinationIdentities: to === undefined ? undefined : [to] };
+    const options = {
+      reliable: true,
+      topic: TOPIC,
+      destinationIdentities: to === undefined ? undefined : [to],
+    };
     // A token may forbid data messages; the others then see "Guest".
     me.publishData(encodeName(this.own), options).catch(() => undefined);
   }

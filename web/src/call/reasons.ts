@@ -63,10 +63,15 @@ export function reasonOfDisconnect(reason: DisconnectReason | undefined): EndRea
 }
 
 /** Why a call never began. `expiresAt` is the token's own claim in seconds; `signalled`: the server had let us in. */
-export function reasonOfFailure(error: unknown, expiresAt: number | undefined, signalled: boolean): EndReason {
+export function reasonOfFailure(
+  error: unknown,
+  expiresAt: number | undefined,
+  signalled: boolean,
+): EndReason {
   if (!(error instanceof ConnectionError)) return 'lost';
   if (error.reason === ConnectionErrorReason.Cancelled) return 'left';
-  if (error.reason === ConnectionErrorReason.LeaveRequest) return reasonOfDisconnect(error.context as DisconnectReason);
+  if (error.reason === ConnectionErrorReason.LeaveRequest)
+    return reasonOfDisconnect(error.context as DisconnectReason);
   if (signalled) return 'media';
   if (error.reason === ConnectionErrorReason.NotAllowed) return refusal(error.message, expiresAt);
   return error.reason === ConnectionErrorReason.ServiceNotFound ? 'closed' : 'unreachable';
@@ -77,7 +82,8 @@ export function reasonOfFailure(error: unknown, expiresAt: number | undefined, s
  * from a foreign one.
  */
 function refusal(answer: string, expiresAt: number | undefined): EndReason {
-  if (/\bexpired\b/i.test(answer) || (expiresAt !== undefined && expiresAt * 1000 <= Date.now())) return 'expired';
+  if (/\bexpired\b/i.test(answer) || (expiresAt !== undefined && expiresAt * 1000 <= Date.now()))
+    return 'expired';
   if (/\bfull\b/i.test(answer)) return 'full';
   if (/\b(removed|revoked)\b/i.test(answer)) return 'removed';
   return /\b(closed|ended|does not exist)\b/i.test(answer) ? 'closed' : 'refused';

@@ -69,7 +69,8 @@ export class Stage {
     const tile = this.grid.screen(participant.identity, participant.isLocal);
     tile.setScreenOf(name);
     tile.setVideo(playable(screen));
-    if (!participant.isLocal) tile.setAudio(playable(participant.getTrackPublication(Track.Source.ScreenShareAudio)));
+    if (!participant.isLocal)
+      tile.setAudio(playable(participant.getTrackPublication(Track.Source.ScreenShareAudio)));
     warnIfPlain(tile, screen);
   }
 }

@@ -27,7 +27,11 @@ export class Tile {
   private playing: { video?: Playable; audio?: Playable } = {};
 
   constructor({ identity, local, screen = false }: TileOptions) {
-    this.video = h('video', { autoplay: true, playsinline: true, class: local && !screen ? 'mirror' : undefined });
+    this.video = h('video', {
+      autoplay: true,
+      playsinline: true,
+      class: local && !screen ? 'mirror' : undefined,
+    });
     this.video.muted = true;
     this.video.hidden = true;
     this.el = h(

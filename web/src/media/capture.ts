@@ -22,9 +22,13 @@ export async function captureBoth(): Promise<Capture> {
   try {
     return sort(await createLocalTracks({ audio: true, video: true }));
   } catch (together) {
-    const audio = await captureOne('audio').catch((error: unknown) => ({ problems: [problemOf('audio', error)] }));
+    const audio = await captureOne('audio').catch((error: unknown) => ({
+      problems: [problemOf('audio', error)],
+    }));
     if ('audio' in audio) return { ...audio, problems: [problemOf('video', together)] };
-    const video = await captureOne('video').catch((error: unknown) => ({ problems: [problemOf('video', error)] }));
+    const video = await captureOne('video').catch((error: unknown) => ({
+      problems: [problemOf('video', error)],
+    }));
     return { ...video, problems: [...audio.problems, ...video.problems] };
   }
 }

@@ -12,7 +12,15 @@ export function createMeter(): Meter {
   const asleep = h('p', { class: 'hint', t: 'setup.levelAsleep' });
   const scale = h(
     'div',
-    { class: 'meter', role: 'meter', tLabel: 'setup.level', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-valuenow': '0', 'data-testid': 'mic-level' },
+    {
+      class: 'meter',
+      role: 'meter',
+      tLabel: 'setup.level',
+      'aria-valuemin': '0',
+      'aria-valuemax': '100',
+      'aria-valuenow': '0',
+      'data-testid': 'mic-level',
+    },
     bar,
   );
   const el = h('div', {}, scale, asleep);

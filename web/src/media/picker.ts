@@ -33,13 +33,18 @@ export function createPicker(kinds: MediaDeviceKind[], wiring: Wiring): Picker {
   const el = h('div', { class: 'picker' });
   wanted.forEach(({ kind, title }, i) => {
     const select = selects[i]?.select;
-    if (select) el.append(h('div', { class: 'field' }, h('label', { for: `device-${kind}`, t: title }), select));
+    if (select)
+      el.append(h('div', { class: 'field' }, h('label', { for: `device-${kind}`, t: title }), select));
   });
 
   const refresh = async (): Promise<void> => {
     const devices = await navigator.mediaDevices.enumerateDevices();
     for (const { kind, select } of selects) {
-      fill(select, devices.filter((device) => device.kind === kind), wiring.active(kind));
+      fill(
+        select,
+        devices.filter((device) => device.kind === kind),
+        wiring.active(kind),
+      );
     }
   };
   const onChange = (): void => void refresh();

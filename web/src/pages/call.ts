@@ -27,6 +27,7 @@ export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Prom
   redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
   try {
     await session.connect(ticket.token);
+    names.introduce();
     void publish(shell, room, setup);
     return await ended;
   } catch (error) {
@@ -44,7 +45,12 @@ export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Prom
 }
 
 function callView(shell: Shell, room: Room, ticket: Ticket, grid: Grid): HTMLElement {
-  const sound = h('button', { type: 'button', class: 'big', t: 'call.enableSound', 'data-testid': 'enable-sound' });
+  const sound = h('button', {
+    type: 'button',
+    class: 'big',
+    t: 'call.enableSound',
+    'data-testid': 'enable-sound',
+  });
   sound.hidden = true;
   sound.addEventListener('click', () => void room.startAudio());
   room.on(RoomEvent.AudioPlaybackStatusChanged, () => (sound.hidden = room.canPlaybackAudio));
@@ -53,7 +59,11 @@ function callView(shell: Shell, room: Room, ticket: Ticket, grid: Grid): HTMLEle
     alone.hidden = room.state !== ConnectionState.Connected || room.remoteParticipants.size > 0;
   };
   showAlone();
-  for (const event of [RoomEvent.ConnectionStateChanged, RoomEvent.ParticipantConnected, RoomEvent.ParticipantDisconnected] as const) {
+  for (const event of [
+    RoomEvent.ConnectionStateChanged,
+    RoomEvent.ParticipantConnected,
+    RoomEvent.ParticipantDisconnected,
+  ] as const) {
     room.on(event, showAlone);
   }
   return h(
@@ -81,7 +91,9 @@ function followConnection(shell: Shell, room: Room): void {
 }
 
 function endOf(room: Room): Promise<EndReason> {
-  return new Promise((resolve) => room.once(RoomEvent.Disconnected, (reason) => resolve(reasonOfDisconnect(reason))));
+  return new Promise((resolve) =>
+    room.once(RoomEvent.Disconnected, (reason) => resolve(reasonOfDisconnect(reason))),
+  );
 }
 
 /** Tells later whether the server had let us in, which separates its refusals from trouble with the media path. */

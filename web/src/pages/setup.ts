@@ -77,7 +77,12 @@ class Devices {
   readonly choice: HTMLElement;
   private capture: Capture = { problems: [] };
   private readonly devices: Setup['devices'] = {};
-  private readonly video = h('video', { class: 'mirror', autoplay: true, playsinline: true, tLabel: 'setup.preview' });
+  private readonly video = h('video', {
+    class: 'mirror',
+    autoplay: true,
+    playsinline: true,
+    tLabel: 'setup.preview',
+  });
   private readonly covered = h('p', { class: 'covered', t: 'setup.asking' });
   private readonly problems = h('div', { class: 'problems', role: 'alert' });
   private readonly mic = toggleButton('mic', () => void this.toggle('audio'));
@@ -92,9 +97,20 @@ class Devices {
       active: (kind) => this.devices[kind],
       pick: (kind, id) => void this.pick(kind, id),
     });
-    const tone = h('button', { type: 'button', class: 'secondary' }, icon('sound'), h('span', { t: 'setup.testSound' }));
+    const tone = h(
+      'button',
+      { type: 'button', class: 'secondary' },
+      icon('sound'),
+      h('span', { t: 'setup.testSound' }),
+    );
     tone.addEventListener('click', () => void playTone(this.devices.audiooutput));
-    const picture = h('div', { class: 'preview' }, this.video, this.covered, h('div', { class: 'toggles' }, this.mic, this.cam));
+    const picture = h(
+      'div',
+      { class: 'preview' },
+      this.video,
+      this.covered,
+      h('div', { class: 'toggles' }, this.mic, this.cam),
+    );
     this.preview = h('div', { class: 'card' }, picture, this.meter.el, this.problems);
     this.choice = h('div', { class: 'card' }, h('h2', { t: 'device.title' }), this.picker.el, tone);
   }
@@ -157,7 +173,10 @@ class Devices {
     audio?.once(TrackEvent.Restarted, () => this.meter.listen(audio.mediaStreamTrack));
     showToggle(this.mic, audio ? 'mic' : 'micOff', audio ? 'call.micOff' : 'call.micOn', !!audio);
     showToggle(this.cam, video ? 'cam' : 'camOff', video ? 'call.camOff' : 'call.camOn', !!video);
-    this.problems.replaceChildren(...problems.map((problem) => h('p', { class: 'error', t: problem })), ...this.retry());
+    this.problems.replaceChildren(
+      ...problems.map((problem) => h('p', { class: 'error', t: problem })),
+      ...this.retry(),
+    );
     say(this.join, joinWords(!!audio, !!video));
     this.devices.audioinput ??= audio?.mediaStreamTrack.getSettings().deviceId;
     this.devices.videoinput ??= video?.mediaStreamTrack.getSettings().deviceId;
@@ -176,13 +195,22 @@ class Devices {
 }
 
 function toggleButton(kind: 'mic' | 'cam', onClick: () => void): HTMLButtonElement {
-  const button = h('button', { type: 'button', class: 'round', 'data-on': 'false', 'data-testid': `setup-${kind}` }, icon(`${kind}Off`));
+  const button = h(
+    'button',
+    { type: 'button', class: 'round', 'data-on': 'false', 'data-testid': `setup-${kind}` },
+    icon(`${kind}Off`),
+  );
   label(button, kind === 'mic' ? 'call.micOn' : 'call.camOn');
   button.addEventListener('click', onClick);
   return button;
 }
 
-function showToggle(button: HTMLElement, name: Parameters<typeof icon>[0], key: StringKey, on: boolean): void {
+function showToggle(
+  button: HTMLElement,
+  name: Parameters<typeof icon>[0],
+  key: StringKey,
+  on: boolean,
+): void {
   const svg = button.querySelector('svg');
   if (svg) setIcon(svg, name);
   label(button, key);

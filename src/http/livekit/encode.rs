@@ -1,0 +1,150 @@
+//! The room's notices as LiveKit's responses.
+
+use livekit_protocol as lk;
+use lk::signal_response::Message;
+
+use super::views;
+use crate::room::command::Layout;
+use crate::room::notice::{Description, Joined, LeaveAction, LeaveReason, Notice, Outcome, QualityLevel, QualityView, SpeakerView};
+
+/// Seconds between a client's pings.
+pub const PING_INTERVAL_S: u8 = 5;
+/// Seconds of silence after which either side gives the connection up.
+pub const PING_TIMEOUT_S: u8 = 15;
+/// The version of LiveKit's protocol that this server speaks.
+pub const PROTOCOL: i32 = 16;
+
+/// What the server says about itself.
+fn server_info() -> lk::ServerInfo {
+    lk::ServerInfo {
+        edition: lk::server_info::Edition::Standard.into(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+        ..lk::ServerInfo::default()
+    }
+}
+
+/// A notice as the message that says it. `sif_trailer` marks frames that the server makes itself.
+pub fn encode(notice: Notice, sif_trailer: &[u8]) -> Message {
+    match notice {
+        Notice::Joined(joined) => Message::Join(join(&joined, sif_trailer)),
+        Notice::Reconnected => {
+            Message::Reconnect(lk::ReconnectResponse { server_info: Some(server_info()), ..lk::ReconnectResponse::default() })
+        }
+        Notice::Answer(description) => Message::Answer(session_description("answer", description)),
+        Notice::Offer(description) => Message::Offer(session_description("offer", description)),
+        Notice::Participants(views) => {
+            Message::Update(lk::ParticipantUpdate { participants: views.iter().map(views::participant).collect() })
+        }
+        Notice::TrackPublished { cid, track } => {
+            Message::TrackPublished(lk::TrackPublishedResponse { cid, track: Some(views::track(&track)) })
+        }
+        Notice::TrackUnpublished { track } => Message::TrackUnpublished(lk::TrackUnpublishedResponse { track_sid: track.to_string() }),
+        Notice::TrackSubscribed { track } => Message::TrackSubscribed(lk::TrackSubscribed { track_sid: track.to_string() }),
+        Notice::MediaSections { audios, videos } => {
+            Message::MediaSectionsRequirement(lk::MediaSectionsRequirement { num_audios: audios, num_videos: videos })
+        }
+        Notice::Mute { track, muted } => Message::Mute(lk::MuteTrackRequest { sid: track.to_string(), muted }),
+        Notice::Leave { reason, action } => Message::Leave(leave(reason, action)),
+        Notice::Speakers(speakers) => Message::SpeakersChanged(lk::SpeakersChanged { speakers: speakers.iter().map(speaker).collect() }),
+        Notice::Quality(updates) => {
+            Message::ConnectionQuality(lk::ConnectionQualityUpdate { updates: updates.iter().map(quality).collect() })
+        }
+        Notice::Room(room) => Message::RoomUpdate(lk::RoomUpdate { room: Some(views::room(&room)) }),
+        Notice::SubscriptionPermission { participant, track, allowed } => {
+            Message::SubscriptionPermissionUpdate(lk::SubscriptionPermissionUpdate {
+                participant_sid: participant.to_string(),
+                track_sid: track.to_string(),
+                allowed,
+            })
+        }
+        Notice::Response { request_id, outcome } => response(request_id, outcome, text(outcome)),
+    }
+}
+
+fn join(joined: &Joined, sif_trailer: &[u8]) -> lk::JoinResponse {
+    lk::JoinResponse {
+        room: Some(views::room(&joined.room)),
+        participant: Some(views::participant(&joined.participant)),
+        other_participants: joined.others.iter().map(views::participant).collect(),
+        server_version: env!("CARGO_PKG_VERSION").to_owned(),
+        subscriber_primary: joined.layout == Layout::Dual,
+        ping_timeout: PING_TIMEOUT_S.into(),
+        ping_interval: PING_INTERVAL_S.into(),
+        server_info: Some(server_info()),
+        sif_trailer: sif_trailer.to_vec(),
+        enabled_publish_codecs: views::publish_codecs(),
+        ..lk::JoinResponse::default()
+    }
+}
+
+fn session_description(kind: &str, description: Description) -> lk::SessionDescription {
+    lk::SessionDescription {
+        r#type: kind.to_owned(),
+        sdp: description.sdp,
+        id: description.id,
+        mid_to_track_id: description.mids.into_iter().map(|(mid, track)| (mid, track.to_string())).collect(),
+    }
+}
+
+/// The end of a session; older clients look at `can_reconnect`, newer ones at `action`.
+pub fn leave(reason: LeaveReason, action: LeaveAction) -> lk::LeaveRequest {
+    let wire = match action {
+        LeaveAction::Disconnect => lk::leave_request::Action::Disconnect,
+        LeaveAction::Resume => lk::leave_request::Action::Resume,
+        LeaveAction::Reconnect => lk::leave_request::Action::Reconnect,
+    };
+    lk::LeaveRequest {
+        can_reconnect: action != LeaveAction::Disconnect,
+        reason: views::reason(reason).into(),
+        action: wire.into(),
+        ..lk::LeaveRequest::default()
+    }
+}
+
+fn speaker(view: &SpeakerView) -> lk::SpeakerInfo {
+    lk::SpeakerInfo { sid: view.participant.to_string(), level: view.level, active: view.active }
+}
+
+fn quality(view: &QualityView) -> lk::ConnectionQualityInfo {
+    let quality = match view.level {
+        QualityLevel::Lost => lk::ConnectionQuality::Lost,
+        QualityLevel::Poor => lk::ConnectionQuality::Poor,
+        QualityLevel::Good => lk::ConnectionQuality::Good,
+        QualityLevel::Excellent => lk::ConnectionQuality::Excellent,
+    };
+    lk::ConnectionQualityInfo { participant_sid: view.participant.to_string(), quality: quality.into(), score: view.score }
+}
+
+fn text(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "",
+        Outcome::NotFound => "what the request names does not exist",
+        Outcome::NotAllowed => "the token or the room's rules do not allow it",
+        Outcome::LimitExceeded => "a limit is reached",
+        Outcome::Invalid => "the request makes no sense",
+        Outcome::EncryptionRequired => "the room requires end-to-end encryption, which the track does not declare",
+    }
+}
+
+/// The outcome of a client's request; `message` says it to a person.
+pub fn response(request_id: u32, outcome: Outcome, message: &str) -> Message {
+    use lk::request_response::Reason;
+    let reason = match outcome {
+        Outcome::Ok => Reason::Ok,
+        Outcome::NotFound => Reason::NotFound,
+        Outcome::NotAllowed | Outcome::EncryptionRequired => Reason::NotAllowed,
+        Outcome::LimitExceeded => Reason::LimitExceeded,
+        Outcome::Invalid => Reason::InvalidRequest,
+    };
+    Message::RequestResponse(lk::RequestResponse {
+        request_id,
+        reason: reason.into(),
+        message: message.to_owned(),
+        ..lk::RequestResponse::default()
+    })
+}
+
+#[cfg(test)]
+#[path = "encode_tests.rs"]
+mod tests;

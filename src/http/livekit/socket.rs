@@ -1,0 +1,166 @@
+//! One signalling WebSocket, from its upgrade to its close.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use livekit_protocol as lk;
+use lk::signal_response::Message as Response;
+use prost::Message as _;
+use tokio::time::{Instant, timeout};
+
+use super::decode::{Incoming, SignalError, decode_signal, decode_signal_json};
+use super::encode::{self, PING_INTERVAL_S, PING_TIMEOUT_S};
+use crate::http::state::AppState;
+use crate::io::control::Connection;
+use crate::room::command::Signal;
+use crate::room::notice::{LeaveAction, LeaveReason, Notice, Outcome};
+
+/// A client that says nothing for so long is gone: the promised timeout and one more ping.
+pub const SILENCE_MAX: Duration = Duration::from_secs(PING_TIMEOUT_S as u64 + PING_INTERVAL_S as u64);
+/// A client that takes nothing for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(PING_TIMEOUT_S as u64);
+/// Messages that a client may send at once, and again every second.
+const MESSAGES_MAX: u32 = 200;
+
+/// Why a socket is closed, as its peer is told (RFC 6455 §7.4).
+struct Close(u16, &'static str);
+
+const DONE: Close = Close(close_code::NORMAL, "");
+const GONE: Close = Close(close_code::AWAY, "the session is over");
+const SILENT: Close = Close(close_code::POLICY, "nothing was heard in time");
+const TOO_MANY: Close = Close(close_code::POLICY, "too many messages");
+const GARBAGE: Close = Close(close_code::INVALID, "this is not a SignalRequest");
+const BUSY: Close = Close(close_code::AGAIN, "the server is too busy");
+
+/// Messages that may still come now: a bucket that one second fills.
+struct Allowance {
+    left: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { left: MESSAGES_MAX, since: now }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.since) >= Duration::from_secs(1) {
+            *self = Self::new(now);
+        }
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
+}
+
+/// The socket's outgoing half: protobuf or its JSON, whichever the client last spoke.
+struct Wire {
+    socket: WebSocket,
+    json: bool,
+}
+
+impl Wire {
+    async fn send(&mut self, message: Response) -> Result<(), Close> {
+        let response = lk::SignalResponse { message: Some(message) };
+        let json = if self.json { serde_json::to_string(&response).ok() } else { None };
+        let message = match json {
+            Some(text) => Message::Text(text.into()),
+            None => Message::Binary(response.encode_to_vec().into()),
+        };
+        match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(DONE),
+        }
+    }
+
+    async fn close(mut self, close: Close) {
+        let frame = CloseFrame { code: close.0, reason: close.1.into() };
+        // The peer may be gone already, and then nobody needs the frame.
+        let _ = timeout(WRITE_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+/// Tells a client to go and closes.
+pub async fn turn_away(socket: WebSocket, reason: LeaveReason, action: LeaveAction) {
+    let mut wire = Wire { socket, json: false };
+    let close = wire.send(Response::Leave(encode::leave(reason, action))).await.err().unwrap_or(DONE);
+    wire.close(close).await;
+}
+
+/// Carries notices out and signals in until one side ends it, or the client is silent for `silence`.
+///
+/// Dropping the connection tells the core.
+pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppState, silence: Duration) {
+    let _counted = state.count_connection();
+    let mut wire = Wire { socket, json: false };
+    let mut allowance = Allowance::new(Instant::now());
+    let mut heard = Instant::now();
+    let close = loop {
+        let step = tokio::select! {
+            notice = connection.notice() => match notice {
+                Some(notice) => tell(&mut wire, notice, &state).await,
+                None => Err(GONE),
+            },
+            message = wire.socket.recv() => {
+                heard = Instant::now();
+                match message {
+                    Some(Ok(_)) if !allowance.take(heard) => Err(TOO_MANY),
+                    Some(Ok(message)) => hear(&mut wire, message, &connection, &state).await,
+                    Some(Err(_)) | None => Err(DONE),
+                }
+            }
+            () = tokio::time::sleep_until(heard + silence) => Err(SILENT),
+        };
+        if let Err(close) = step {
+            break close;
+        }
+    };
+    drop(connection);
+    wire.close(close).await;
+}
+
+async fn tell(wire: &mut Wire, notice: Notice, state: &AppState) -> Result<(), Close> {
+    let last = matches!(notice, Notice::Leave { .. });
+    wire.send(encode::encode(notice, state.sif_trailer())).await?;
+    if last { Err(DONE) } else { Ok(()) }
+}
+
+async fn hear(wire: &mut Wire, message: Message, connection: &Connection, state: &AppState) -> Result<(), Close> {
+    let incoming = match &message {
+        Message::Binary(bytes) => {
+            wire.json = false;
+            decode_signal(bytes)
+        }
+        Message::Text(text) => {
+            wire.json = true;
+            decode_signal_json(text.as_str())
+        }
+        Message::Close(_) => return Err(DONE),
+        // Answered by the WebSocket layer.
+        Message::Ping(_) | Message::Pong(_) => return Ok(()),
+    };
+    let now_ms = i64::try_from(state.wall().as_millis()).unwrap_or(i64::MAX);
+    match incoming {
+        Ok(Incoming::Signal(signal)) => pass_on(signal, connection),
+        Ok(Incoming::Ping) => wire.send(Response::Pong(now_ms)).await,
+        Ok(Incoming::PingRequest(sent)) => wire.send(Response::PongResp(lk::Pong { last_ping_timestamp: sent, timestamp: now_ms })).await,
+        Ok(Incoming::Ignored) => Ok(()),
+        Err(SignalError::Garbage) => Err(GARBAGE),
+        Err(error) => wire.send(refusal(error)).await,
+    }
+}
+
+fn pass_on(signal: Signal, connection: &Connection) -> Result<(), Close> {
+    let last = signal == Signal::Leave;
+    connection.signal(signal).map_err(|_| BUSY)?;
+    if last { Err(DONE) } else { Ok(()) }
+}
+
+fn refusal(error: SignalError) -> Response {
+    let outcome = if matches!(error, SignalError::TooLong(_)) { Outcome::LimitExceeded } else { Outcome::Invalid };
+    encode::response(0, outcome, &error.to_string())
+}
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;

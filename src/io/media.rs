@@ -1,0 +1,331 @@
+//! Media threads: each drives one worker with its own socket on the shared port.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::model::chance::Chance;
+use crate::model::ids::WorkerIndex;
+use crate::model::stats::{Direction, WorkerStats};
+use crate::node::worker::{Worker, WorkerConfig, WorkerInput, WorkerOutput};
+use crate::room::media::{MediaCommand, MediaEvent};
+
+use super::clock;
+use super::udp::{BoundSocket, Datagram, Sleeper, UdpSocket, Waker, sleeper};
+
+/// Mails that may wait for a worker. Commands wait for room, datagrams of other threads are dropped.
+const MAIL_MAX: usize = 8_192;
+/// News that may wait for the control core; beyond it a worker keeps its own.
+pub const EVENTS_MAX: usize = 8_192;
+/// News that a worker keeps while the control core does not take any.
+const BACKLOG_MAX: usize = 65_536;
+/// Mails taken before the sockets get their turn.
+const MAILS_A_TURN: usize = 512;
+/// How long a scrape waits for a worker's numbers.
+const STATS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a worker finds in its mail.
+enum Mail {
+    Command(MediaCommand),
+    HandedOver { source: SocketAddr, local: SocketAddr, bytes: Vec<u8> },
+    Learned { source: SocketAddr, worker: WorkerIndex },
+    Stats(oneshot::Sender<WorkerStats>),
+    Stop,
+}
+
+/// The way to one worker.
+#[derive(Clone)]
+struct MailBox {
+    mails: SyncSender<Mail>,
+    waker: Waker,
+}
+
+impl MailBox {
+    /// Waits for room: commands must not be lost, and workers never wait for the control core.
+    fn send(&self, mail: Mail) {
+        if self.mails.send(mail).is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    fn offer(&self, mail: Mail) -> bool {
+        let taken = self.mails.try_send(mail).is_ok();
+        self.waker.wake();
+        taken
+    }
+}
+
+/// A cloneable handle to all media threads.
+#[derive(Clone)]
+pub struct MediaHandle {
+    boxes: Vec<MailBox>,
+}
+
+impl MediaHandle {
+    /// Orders a worker. Waits while its mail is full.
+    pub fn command(&self, worker: WorkerIndex, command: MediaCommand) {
+        if let Some(mailbox) = self.boxes.get(usize::from(worker.0)) {
+            mailbox.send(Mail::Command(command));
+        }
+    }
+
+    /// The sum of what all workers have counted.
+    pub async fn stats(&self) -> WorkerStats {
+        let mut sum = WorkerStats::default();
+        for mailbox in &self.boxes {
+            let (answer, answered) = oneshot::channel();
+            if mailbox.offer(Mail::Stats(answer))
+                && let Ok(Ok(stats)) = tokio::time::timeout(STATS_TIMEOUT, answered).await
+            {
+                sum.merge(&stats);
+            }
+        }
+        sum
+    }
+
+    /// Ends all media threads once their mail is read.
+    pub fn stop(&self) {
+        self.boxes.iter().for_each(|mailbox| mailbox.send(Mail::Stop));
+    }
+}
+
+/// What the media threads are started from.
+pub struct MediaParts {
+    /// For each listen address, one socket for each worker.
+    pub ports: Vec<Vec<BoundSocket>>,
+    /// How many threads.
+    pub workers: u8,
+    /// The addresses that clients can reach.
+    pub candidates: Vec<SocketAddr>,
+    /// Where news goes.
+    pub events: mpsc::Sender<MediaEvent>,
+}
+
+/// Starts the media threads.
+///
+/// # Errors
+/// The operating system gives no thread, event descriptor or randomness.
+pub fn start(parts: MediaParts) -> io::Result<(MediaHandle, Vec<thread::JoinHandle<()>>)> {
+    let mut boxes = Vec::new();
+    let mut ends = Vec::new();
+    for _ in 0..parts.workers {
+        let (sleeper, waker) = sleeper()?;
+        let (mails, inbox) = sync_channel(MAIL_MAX);
+        boxes.push(MailBox { mails, waker });
+        ends.push((sleeper, inbox));
+    }
+    let handle = MediaHandle { boxes };
+    let mut sockets: Vec<Vec<BoundSocket>> = (0..parts.workers).map(|_| Vec::new()).collect();
+    for port in parts.ports {
+        for (of_worker, socket) in sockets.iter_mut().zip(port) {
+            of_worker.push(socket);
+        }
+    }
+    let mut threads = Vec::new();
+    for (index, ((sleeper, inbox), sockets)) in (0..parts.workers).zip(ends.into_iter().zip(sockets)) {
+        let index = WorkerIndex(index);
+        let config = WorkerConfig { index, workers: usize::from(parts.workers), candidates: parts.candidates.clone() };
+        let chance = Chance::new(clock::seed()?);
+        let (events, others) = (parts.events.clone(), handle.clone());
+        let body = move || {
+            let sockets = sockets.into_iter().map(BoundSocket::open).collect::<io::Result<Vec<_>>>();
+            match sockets {
+                Ok(sockets) => MediaThread::new(Worker::new(config, chance, Instant::now()), sockets, inbox, sleeper, events, others).run(),
+                Err(error) => tracing::error!(worker = index.0, %error, "a media thread has no socket"),
+            }
+        };
+        threads.push(thread::Builder::new().name(format!("media-{}", index.0)).spawn(body)?);
+    }
+    Ok((handle, threads))
+}
+
+struct MediaThread {
+    worker: Worker,
+    sockets: Vec<UdpSocket>,
+    /// The port of each socket, in their order.
+    ports: Vec<u16>,
+    inbox: Receiver<Mail>,
+    sleeper: Sleeper,
+    events: mpsc::Sender<MediaEvent>,
+    backlog: VecDeque<MediaEvent>,
+    others: MediaHandle,
+    own: WorkerIndex,
+    /// Counts of this floor's own, added to the worker's.
+    stats: WorkerStats,
+    /// Forwards whose delay is noted.
+    forwards: u64,
+    stopped: bool,
+}
+
+impl MediaThread {
+    fn new(
+        worker: Worker,
+        sockets: Vec<UdpSocket>,
+        inbox: Receiver<Mail>,
+        sleeper: Sleeper,
+        events: mpsc::Sender<MediaEvent>,
+        others: MediaHandle,
+    ) -> Self {
+        let ports = sockets.iter().map(|socket| socket.local_addr().map_or(0, |local| local.port())).collect();
+        let own = worker.index();
+        let backlog = VecDeque::new();
+        Self {
+            worker,
+            sockets,
+            ports,
+            inbox,
+            sleeper,
+            events,
+            backlog,
+            others,
+            own,
+            stats: WorkerStats::default(),
+            forwards: 0,
+            stopped: false,
+        }
+    }
+
+    fn run(mut self) {
+        while !self.stopped {
+            let began = Instant::now();
+            self.read_mail(began);
+            self.read_sockets(began);
+            if self.worker.next_timeout().0 <= began {
+                self.worker.handle(WorkerInput::Timeout, began);
+            }
+            self.carry_out();
+            self.note_delay(began);
+            self.tell_control();
+            let due = self.worker.next_timeout().0;
+            let timeout = due.saturating_duration_since(Instant::now());
+            if let Err(error) = self.sleeper.wait(&self.sockets, Some(timeout)) {
+                tracing::error!(worker = self.own.0, %error, "a media thread cannot wait for its sockets");
+                return;
+            }
+        }
+    }
+
+    fn read_mail(&mut self, now: Instant) {
+        for _ in 0..MAILS_A_TURN {
+            match self.inbox.try_recv() {
+                Ok(Mail::Command(command)) => self.worker.handle(WorkerInput::Command(command), now),
+                Ok(Mail::HandedOver { source, local, bytes }) => {
+                    self.worker.handle(WorkerInput::HandedOver { source, local, bytes: &bytes }, now);
+                }
+                Ok(Mail::Learned { source, worker }) => self.worker.handle(WorkerInput::Learned { source, worker }, now),
+                Ok(Mail::Stats(answer)) => {
+                    // Nobody waits any more if this fails.
+                    let _ = answer.send(self.sum());
+                }
+                Ok(Mail::Stop) | Err(TryRecvError::Disconnected) => {
+                    self.stopped = true;
+                    return;
+                }
+                Err(TryRecvError::Empty) => return,
+            }
+        }
+        // The rest comes right after the sockets' turn.
+        if let Some(mailbox) = self.others.boxes.get(usize::from(self.own.0)) {
+            mailbox.waker.wake();
+        }
+    }
+
+    fn read_sockets(&mut self, now: Instant) {
+        let Self { worker, sockets, ports, .. } = self;
+        for (socket, port) in sockets.iter_mut().zip(ports) {
+            let received = socket.recv(|Datagram { source, local_ip, bytes }| {
+                let unspecified = if source.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0_u16; 8]) };
+                let local = SocketAddr::new(local_ip.unwrap_or(unspecified), *port);
+                worker.handle(WorkerInput::Datagram { source, local, bytes }, now);
+            });
+            if received.is_err() {
+                *self.stats.dropped_datagrams.entry("receive failed").or_default() += 1;
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.worker.poll() {
+            match output {
+                WorkerOutput::Transmit { destination, local, bytes } => {
+                    let at = self.ports.iter().position(|port| *port == local.port()).unwrap_or(0);
+                    let local_ip = Some(local.ip()).filter(|ip| !ip.is_unspecified());
+                    if let Some(socket) = self.sockets.get_mut(at) {
+                        socket.send(destination, local_ip, &bytes);
+                    }
+                }
+                WorkerOutput::HandOver { worker, source, local, bytes } => {
+                    let mailbox = self.others.boxes.get(usize::from(worker.0));
+                    if !mailbox.is_some_and(|mailbox| mailbox.offer(Mail::HandedOver { source, local, bytes })) {
+                        *self.stats.dropped_datagrams.entry("hand-over full").or_default() += 1;
+                    }
+                }
+                WorkerOutput::Learned { source } => {
+                    let others = self.others.boxes.iter().enumerate().filter(|(index, _)| *index != usize::from(self.own.0));
+                    // What is not learned now is learned from the next check's hand-over.
+                    others.for_each(|(_, mailbox)| {
+                        mailbox.offer(Mail::Learned { source, worker: self.own });
+                    });
+                }
+                WorkerOutput::Event(event) => self.keep(event),
+            }
+        }
+        for socket in &mut self.sockets {
+            socket.flush();
+        }
+    }
+
+    /// The time from the wake-up that read packets to their leaving, for each forward.
+    fn note_delay(&mut self, began: Instant) {
+        let sent = |stats: &WorkerStats| {
+            let kinds = [crate::model::media::MediaKind::Audio, crate::model::media::MediaKind::Video];
+            kinds.into_iter().map(|kind| stats.rtp_packets.get(Direction::Out, kind)).sum::<u64>()
+        };
+        let forwards = sent(self.worker.stats()) - self.forwards;
+        if forwards > 0 {
+            self.forwards += forwards;
+            self.stats.forward_delay.observe_many(began.elapsed().as_secs_f64(), forwards);
+        }
+    }
+
+    fn keep(&mut self, event: MediaEvent) {
+        // At the bound the control core is gone for good, and its news with it.
+        if self.backlog.len() < BACKLOG_MAX {
+            self.backlog.push_back(event);
+        }
+    }
+
+    fn tell_control(&mut self) {
+        while let Some(event) = self.backlog.pop_front() {
+            if let Err(error) = self.events.try_send(event) {
+                if let mpsc::error::TrySendError::Full(event) = error {
+                    self.backlog.push_front(event);
+                }
+                return;
+            }
+        }
+    }
+
+    fn sum(&self) -> WorkerStats {
+        let mut sum = self.worker.stats().clone();
+        sum.merge(&self.stats);
+        for socket in &self.sockets {
+            let stats = socket.stats();
+            sum.send_batch_packets.add_counts(&stats.batch_sizes, stats.sent);
+            let dropped = [
+                ("oversize", stats.dropped_oversized),
+                ("invalid address", stats.dropped_invalid),
+                ("send queue full", stats.dropped_blocked),
+                ("send refused", stats.dropped_refused),
+            ];
+            for (reason, count) in dropped.into_iter().filter(|(_, count)| *count > 0) {
+                *sum.dropped_datagrams.entry(reason).or_default() += count;
+            }
+        }
+        sum
+    }
+}

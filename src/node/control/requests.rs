@@ -1,0 +1,128 @@
+//! Questions and orders of callers, each checked against the caller's grants.
+
+use crate::model::grants::Grants;
+use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid};
+use crate::model::time::Moment;
+use crate::node::request::{Refusal, Reply, Request};
+use crate::room::Room;
+use crate::room::notice::LeaveReason;
+
+use super::{Caller, Control, ControlOutput, Persist, Waiting};
+
+impl Control {
+    pub(super) fn request(&mut self, caller: Caller, request: Request, now: Moment) {
+        let result = match request {
+            Request::CreateRoom { grants, spec } => self.create_room(caller, &grants, spec, now).map(|()| None),
+            Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room),
+            Request::Whip { grants, room, sdp } => self.whip(caller, grants, &room, sdp, now).map(|()| None),
+            Request::Whep { grants, room, identity, sdp } => self.whep(caller, grants, &room, identity, sdp, now).map(|()| None),
+            other => self.at_once(other, now).map(Some),
+        };
+        match result {
+            Ok(Some(reply)) => self.out.push_back(ControlOutput::Reply(caller, Ok(reply))),
+            // The answer follows when the write or the worker is done.
+            Ok(None) => {}
+            Err(refusal) => self.out.push_back(ControlOutput::Reply(caller, Err(refusal))),
+        }
+    }
+
+    /// Requests that need neither disk nor worker.
+    fn at_once(&mut self, request: Request, now: Moment) -> Result<Reply, Refusal> {
+        match request {
+            Request::Validate { grants } => self.validate(&grants),
+            Request::ListRooms { grants, names } => self.list_rooms(&grants, &names),
+            Request::Room { grants, room } => self.visible(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
+            Request::Participants { grants, room } => {
+                self.moderated(&grants, &room).map(|(_, room)| Reply::Participants(room.participants()))
+            }
+            Request::Participant { grants, room, identity } => self.participant(&grants, &room, &identity),
+            Request::RemoveParticipant { grants, room, identity } => self.remove_participant(&grants, &room, &identity, now),
+            Request::Mute { grants, room, identity, track, muted } => self.mute(&grants, &room, &identity, track.as_ref(), muted),
+            Request::Invite { grants, room } => self.moderated(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
+            Request::EndMedia { grants, room, resource } => self.end_media(&grants, &room, &resource, now),
+            Request::CreateRoom { .. } | Request::DeleteRoom { .. } | Request::Whip { .. } | Request::Whep { .. } => {
+                Err(Refusal::Invalid("this request is answered later"))
+            }
+        }
+    }
+
+    /// Whether a client with these grants would get in now.
+    fn validate(&self, grants: &Grants) -> Result<Reply, Refusal> {
+        let name = self.may_join(grants)?;
+        let room = self.find(grants, &name).and_then(|key| self.rooms.get(&key)).map(|entry| &entry.room);
+        let full = room.zip(grants.identity.as_ref()).is_some_and(|(room, identity)| room.is_full_for(identity));
+        if full { Err(Refusal::RoomFull) } else { Ok(Reply::Done) }
+    }
+
+    /// A room that the caller may see. A foreign tenant's room does not exist for it.
+    fn visible(&self, grants: &Grants, name: &RoomName) -> Result<(RoomKey, &Room), Refusal> {
+        if !grants.room_list && !grants.may_moderate(name) {
+            return Err(Refusal::NotAllowed("roomList, or roomAdmin for this room"));
+        }
+        self.entry(grants, name)
+    }
+
+    /// A room that the caller may moderate.
+    fn moderated(&self, grants: &Grants, name: &RoomName) -> Result<(RoomKey, &Room), Refusal> {
+        if !grants.may_moderate(name) {
+            return Err(Refusal::NotAllowed("roomAdmin for this room"));
+        }
+        self.entry(grants, name)
+    }
+
+    fn someone(&self, grants: &Grants, name: &RoomName, identity: &Identity) -> Result<(RoomKey, &Room, SessionId), Refusal> {
+        let (key, room) = self.moderated(grants, name)?;
+        let session = room.session_of(identity).ok_or(Refusal::ParticipantNotFound)?;
+        Ok((key, room, session))
+    }
+
+    fn list_rooms(&self, grants: &Grants, names: &[RoomName]) -> Result<Reply, Refusal> {
+        if !grants.room_list {
+            return Err(Refusal::NotAllowed("roomList"));
+        }
+        let own = |id: &RoomId| id.tenant == grants.tenant && (names.is_empty() || names.contains(&id.name));
+        let rooms = self.rooms.values().map(|entry| &entry.room).filter(|room| own(room.id())).map(Room::view);
+        Ok(Reply::Rooms(rooms.collect()))
+    }
+
+    fn delete_room(&mut self, caller: Caller, grants: &Grants, name: &RoomName) -> Result<Option<Reply>, Refusal> {
+        if !grants.room_create {
+            return Err(Refusal::NotAllowed("roomCreate"));
+        }
+        let key = self.find(grants, name).ok_or(Refusal::RoomNotFound)?;
+        let entry = self.rooms.get(&key).ok_or(Refusal::RoomNotFound)?;
+        if entry.stored {
+            let id = entry.room.id().clone();
+            self.persist(Persist::DeleteRoom(id.clone()), Waiting::Delete(caller, id));
+            return Ok(None);
+        }
+        self.close_room(key, LeaveReason::RoomDeleted);
+        Ok(Some(Reply::Done))
+    }
+
+    fn participant(&self, grants: &Grants, name: &RoomName, identity: &Identity) -> Result<Reply, Refusal> {
+        let (_, room, _) = self.someone(grants, name, identity)?;
+        let found = room.participants().into_iter().find(|participant| participant.identity == *identity);
+        found.map(|participant| Reply::Participants(vec![participant])).ok_or(Refusal::ParticipantNotFound)
+    }
+
+    fn remove_participant(&mut self, grants: &Grants, name: &RoomName, identity: &Identity, now: Moment) -> Result<Reply, Refusal> {
+        let (key, _, session) = self.someone(grants, name, identity)?;
+        self.with_room(key, |room, _, out| room.remove(session, LeaveReason::Removed, now, out));
+        Ok(Reply::Done)
+    }
+
+    fn mute(&mut self, grants: &Grants, name: &RoomName, identity: &Identity, track: Option<&Sid>, muted: bool) -> Result<Reply, Refusal> {
+        let (key, _, session) = self.someone(grants, name, identity)?;
+        if !muted {
+            // Nobody opens another person's microphone or camera, least of all in a consultation.
+            return Err(Refusal::Invalid("only the participant can unmute; others can mute"));
+        }
+        let mut tracks = Vec::new();
+        self.with_room(key, |room, _, out| tracks = room.mute(session, track, muted, out));
+        if track.is_some() && tracks.is_empty() {
+            return Err(Refusal::TrackNotFound);
+        }
+        Ok(Reply::Tracks(tracks))
+    }
+}

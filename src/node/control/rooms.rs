@@ -1,0 +1,227 @@
+//! Making, finding and ending rooms.
+
+use std::time::Duration;
+
+use crate::model::grants::Grants;
+use crate::model::ids::{RoomId, RoomKey, RoomName, Sid, WorkerIndex};
+use crate::model::record::{RoomMode, RoomRecord};
+use crate::model::time::Moment;
+use crate::node::request::{Refusal, Reply, RoomOrigin, RoomSpec};
+use crate::room::notice::LeaveReason;
+use crate::room::{Room, RoomSettings};
+
+use super::{Caller, Control, ControlOutput, Entry, Persist, Ticket, Waiting};
+
+/// Most participants that one room may have. A room lives on one thread; beyond this its fan-out would fill it.
+pub const PARTICIPANTS_MAX: u32 = 500;
+/// Longest time that a room may live while empty, in seconds: a day.
+pub const EMPTY_TIMEOUT_MAX_S: u32 = 86_400;
+/// Longest room metadata in bytes.
+pub const METADATA_MAX: usize = 64 * 1024;
+
+impl Control {
+    /// Rooms that were stored before this start.
+    pub fn restore(&mut self, records: Vec<RoomRecord>, now: Moment) {
+        for record in records {
+            self.open(&record, String::new(), true, now);
+        }
+    }
+
+    pub(super) fn find(&self, grants: &Grants, name: &RoomName) -> Option<RoomKey> {
+        let id = RoomId { tenant: grants.tenant.clone(), name: name.clone() };
+        self.by_id.get(&id).copied()
+    }
+
+    pub(super) fn entry(&self, grants: &Grants, name: &RoomName) -> Result<(RoomKey, &Room), Refusal> {
+        let key = self.find(grants, name).ok_or(Refusal::RoomNotFound)?;
+        self.rooms.get(&key).map(|entry| (key, &entry.room)).ok_or(Refusal::RoomNotFound)
+    }
+
+    /// Makes the room that somebody joins, if rooms may be made so.
+    pub(super) fn auto_create(&mut self, id: RoomId, now: Moment) -> Result<RoomKey, Refusal> {
+        if !self.config.auto_create {
+            return Err(Refusal::RoomNotFound);
+        }
+        self.check_room_limit()?;
+        let record = RoomRecord {
+            id,
+            sid: Sid::room(&mut self.chance),
+            mode: RoomMode::Sfu,
+            e2ee_required: self.config.auto_require_encryption,
+            max_participants: self.config.max_participants,
+            empty_timeout_s: seconds(self.config.empty_timeout),
+            created_at_ms: millis(now.wall),
+        };
+        Ok(self.open(&record, String::new(), false, now))
+    }
+
+    fn check_room_limit(&self) -> Result<(), Refusal> {
+        if self.rooms.len() + self.creating.len() >= self.config.rooms_max {
+            return Err(Refusal::LimitReached("rooms"));
+        }
+        Ok(())
+    }
+
+    /// Checks a new room and writes it down; [`Self::persisted`] opens it.
+    pub(super) fn create_room(&mut self, caller: Caller, grants: &Grants, spec: RoomSpec, now: Moment) -> Result<(), Refusal> {
+        if !grants.room_create {
+            return Err(Refusal::NotAllowed("roomCreate"));
+        }
+        let record = self.record(grants, &spec, now)?;
+        if let Some(key) = self.by_id.get(&record.id) {
+            let entry = self.rooms.get(key).ok_or(Refusal::RoomNotFound)?;
+            return match spec.origin {
+                RoomOrigin::LiveKit => {
+                    let view = entry.room.view();
+                    self.out.push_back(ControlOutput::Reply(caller, Ok(Reply::Room(view))));
+                    Ok(())
+                }
+                RoomOrigin::Api => Err(Refusal::RoomExists),
+            };
+        }
+        if self.creating.contains(&record.id) {
+            return Err(Refusal::RoomExists);
+        }
+        self.check_room_limit()?;
+        self.creating.insert(record.id.clone());
+        self.persist(Persist::PutRoom(record.clone()), Waiting::Create(caller, record, spec.metadata));
+        Ok(())
+    }
+
+    fn record(&mut self, grants: &Grants, spec: &RoomSpec, now: Moment) -> Result<RoomRecord, Refusal> {
+        let max_participants = spec.max_participants.unwrap_or(self.config.max_participants);
+        let mode = spec.mode.unwrap_or(match (spec.origin, spec.max_participants) {
+            (RoomOrigin::Api, Some(2)) => RoomMode::P2p,
+            _ => RoomMode::Sfu,
+        });
+        if mode == RoomMode::P2p {
+            return Err(Refusal::ModeNotAvailable);
+        }
+        if !(1..=PARTICIPANTS_MAX).contains(&max_participants) {
+            return Err(Refusal::Invalid("max_participants must be between 1 and 500"));
+        }
+        let empty_timeout_s = spec.empty_timeout_s.unwrap_or(seconds(self.config.empty_timeout));
+        if !(1..=EMPTY_TIMEOUT_MAX_S).contains(&empty_timeout_s) {
+            return Err(Refusal::Invalid("empty_timeout_s must be between 1 and 86400"));
+        }
+        if spec.metadata.len() > METADATA_MAX {
+            return Err(Refusal::Invalid("metadata must have at most 65536 bytes"));
+        }
+        let by_origin = match spec.origin {
+            RoomOrigin::Api => true,
+            RoomOrigin::LiveKit => self.config.auto_require_encryption,
+        };
+        let name = match &spec.name {
+            Some(name) => name.clone(),
+            None => RoomName::new(&self.chance.text(16)).map_err(|_| Refusal::Invalid("the room needs a name"))?,
+        };
+        Ok(RoomRecord {
+            id: RoomId { tenant: grants.tenant.clone(), name },
+            sid: Sid::room(&mut self.chance),
+            mode,
+            e2ee_required: spec.require_encryption.unwrap_or(by_origin),
+            max_participants,
+            empty_timeout_s,
+            created_at_ms: millis(now.wall),
+        })
+    }
+
+    pub(super) fn persist(&mut self, what: Persist, then: Waiting) {
+        let ticket = Ticket(self.next_id());
+        self.writes.insert(ticket, then);
+        self.out.push_back(ControlOutput::Persist(ticket, what));
+    }
+
+    pub(super) fn persisted(&mut self, ticket: Ticket, written: bool, now: Moment) {
+        let (caller, reply) = match self.writes.remove(&ticket) {
+            None | Some(Waiting::Forget) => return,
+            Some(Waiting::Create(caller, record, metadata)) => {
+                self.creating.remove(&record.id);
+                let opened = written.then(|| self.open(&record, metadata, true, now));
+                let view = opened.and_then(|key| self.rooms.get(&key)).map(|entry| entry.room.view());
+                (caller, view.map(Reply::Room))
+            }
+            Some(Waiting::Delete(caller, id)) => {
+                if let Some(key) = self.by_id.get(&id).copied().filter(|_| written) {
+                    self.close_room(key, LeaveReason::RoomDeleted);
+                }
+                (caller, written.then_some(Reply::Done))
+            }
+        };
+        self.out.push_back(ControlOutput::Reply(caller, reply.ok_or(Refusal::NotStored)));
+    }
+
+    pub(super) fn open(&mut self, record: &RoomRecord, metadata: String, stored: bool, now: Moment) -> RoomKey {
+        let key = RoomKey(self.next_id());
+        let settings = RoomSettings {
+            require_encryption: record.e2ee_required,
+            max_participants: record.max_participants,
+            empty_timeout: Duration::from_secs(u64::from(record.empty_timeout_s)),
+            metadata,
+        };
+        let mut effects = Vec::new();
+        let room = Room::open(key, record.id.clone(), record.sid.clone(), settings, now, &mut effects);
+        let worker = self.least_loaded();
+        self.rooms.insert(key, Entry { room, worker, stored });
+        self.by_id.insert(record.id.clone(), key);
+        self.carry_out(worker, effects);
+        key
+    }
+
+    /// The worker with the fewest sessions, then the fewest rooms: a room stays where it is put.
+    fn least_loaded(&self) -> WorkerIndex {
+        let mut load = vec![(0_usize, 0_usize); self.config.workers.max(1)];
+        for entry in self.rooms.values() {
+            if let Some(load) = load.get_mut(usize::from(entry.worker.0)) {
+                load.0 += entry.room.participants().len();
+                load.1 += 1;
+            }
+        }
+        let best = load.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(index, _)| index);
+        WorkerIndex(u8::try_from(best).unwrap_or(0))
+    }
+
+    /// An empty room's time is over.
+    pub(super) fn room_over(&mut self, key: RoomKey) {
+        let Some(entry) = self.rooms.get(&key) else { return };
+        if entry.stored {
+            let id = entry.room.id().clone();
+            self.persist(Persist::DeleteRoom(id), Waiting::Forget);
+        }
+        self.close_room(key, LeaveReason::RoomDeleted);
+    }
+
+    pub(super) fn close_room(&mut self, key: RoomKey, reason: LeaveReason) {
+        let Some(mut entry) = self.rooms.remove(&key) else { return };
+        self.by_id.remove(entry.room.id());
+        let mut effects = Vec::new();
+        entry.room.close(reason, &mut effects);
+        self.carry_out(entry.worker, effects);
+    }
+
+    /// A worker lost a room to a fault of ours: its clients come back, to a fresh room with the same rules.
+    pub(super) fn fault(&mut self, key: RoomKey, now: Moment) {
+        let Some(entry) = self.rooms.get(&key) else { return };
+        let view = entry.room.view();
+        let record = RoomRecord {
+            id: entry.room.id().clone(),
+            sid: view.sid,
+            mode: RoomMode::Sfu,
+            e2ee_required: view.require_encryption,
+            max_participants: view.max_participants,
+            empty_timeout_s: view.empty_timeout_s,
+            created_at_ms: view.created_at_ms,
+        };
+        let stored = entry.stored;
+        self.close_room(key, LeaveReason::MediaFailure);
+        self.open(&record, view.metadata, stored, now);
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,82 @@
+//! Data messages: stamped with their sender and passed on.
+
+use str0m::channel::{ChannelData, ChannelId};
+
+use crate::node::peer::PeerIndex;
+use crate::room::command::Leg;
+use crate::sfu::data::{Delivery, Sender, Stamped, stamp};
+
+use super::Worker;
+
+/// LiveKit's label of the ordered, complete channel.
+pub const RELIABLE: &str = "_reliable";
+/// LiveKit's label of the channel that may lose messages.
+pub const LOSSY: &str = "_lossy";
+
+impl Worker {
+    pub(super) fn channel_open(&mut self, index: PeerIndex, channel: ChannelId, label: &str) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        match label {
+            RELIABLE => peer.channels.reliable = Some(channel),
+            LOSSY => peer.channels.lossy = Some(channel),
+            // Others have no meaning between clients; what comes through them is dropped.
+            _ => {}
+        }
+    }
+
+    pub(super) fn channel_close(&mut self, index: PeerIndex, channel: ChannelId) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        for known in [&mut peer.channels.reliable, &mut peer.channels.lossy] {
+            if *known == Some(channel) {
+                *known = None;
+            }
+        }
+    }
+
+    pub(super) fn data(&mut self, index: PeerIndex, data: &ChannelData) {
+        let Some(peer) = self.peer(index) else { return };
+        let delivery = match Some(data.id) {
+            id if id == peer.channels.reliable => Delivery::Reliable,
+            id if id == peer.channels.lossy => Delivery::Lossy,
+            _ => return self.drop_datagram("data channel"),
+        };
+        let Some(session) = self.sessions.get(&peer.session) else { return };
+        if !session.rights.data || peer.leg != Leg::Publisher {
+            return self.drop_datagram("data grant");
+        }
+        let sender = Sender { sid: &peer.sid, identity: &session.identity };
+        let Ok(stamped) = stamp(&data.data, Some(sender), delivery) else { return self.drop_datagram("data malformed") };
+        self.spread(index, &stamped, delivery);
+    }
+
+    fn spread(&mut self, from: PeerIndex, stamped: &Stamped, delivery: Delivery) {
+        let Some(sender) = self.peer(from).map(|peer| peer.session) else { return };
+        let Some(room) = self.sessions.get(&sender).and_then(|session| self.room(session.room)) else { return };
+        let mut receivers = Vec::with_capacity(room.sessions.len());
+        for other in room.sessions.iter().filter(|other| **other != sender) {
+            let Some(session) = self.sessions.get(other).filter(|session| session.rights.subscribe) else { continue };
+            let Some(peer) = self.peer(session.subscriber) else { continue };
+            if stamped.is_for(&peer.sid, &session.identity) {
+                receivers.push(session.subscriber);
+            }
+        }
+        for receiver in receivers {
+            self.write_data(receiver, stamped, delivery);
+        }
+    }
+
+    fn write_data(&mut self, index: PeerIndex, stamped: &Stamped, delivery: Delivery) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        let channel = match delivery {
+            Delivery::Reliable => peer.channels.reliable,
+            Delivery::Lossy => peer.channels.lossy,
+        };
+        // A client without its channels yet has not joined the conversation.
+        let Some(mut channel) = channel.and_then(|id| peer.rtc.channel(id)) else { return };
+        // A full buffer loses the message for this client alone, and says so in the metrics.
+        if !channel.write(true, &stamped.bytes).unwrap_or(false) {
+            self.drop_datagram("data buffer full");
+        }
+        self.mark(index);
+    }
+}

@@ -1,0 +1,270 @@
+//! One packet in, forwards out. This is the hot path: no allocation, no log line.
+
+use std::time::Duration;
+
+use str0m::media::{KeyframeRequest, KeyframeRequestKind, Rid};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc};
+
+use crate::model::media::{Codec, MediaKind, Quality};
+use crate::model::stats::Direction;
+use crate::node::peer::{InStream, OutSection, Peer, PeerIndex, RoomIndex, TrackIndex, codec_of};
+use crate::room::media::MediaEvent;
+use crate::sfu::fmtp::{Route, red_primary, route};
+use crate::sfu::frame::{Glance, glance};
+use crate::sfu::layers::Decision;
+use crate::sfu::sealed::{Carried, Verdict};
+
+use super::Worker;
+use super::rooms::MediaTrack;
+
+/// Longest payload that is forwarded, in bytes: with our header extensions it must fit str0m's buffer of 2,000.
+const PAYLOAD_MAX: usize = 1_400;
+/// Most streams that a peer may send: 16 tracks with three layers each.
+const STREAMS_MAX: usize = 48;
+/// Most payload types of a publisher that a section remembers.
+const ROUTES_MAX: usize = 16;
+/// A subscriber whose queue is older loses pictures until it has caught up.
+const QUEUE_MAX: Duration = Duration::from_millis(500);
+
+/// What all receivers of a packet share.
+struct Shared<'a> {
+    packet: &'a RtpPacket,
+    glance: Glance,
+    quality: Quality,
+    kind: MediaKind,
+    clock_rate: u32,
+    /// The payload without RED, for receivers that have none; made at most once.
+    primary: Option<std::sync::Arc<[u8]>>,
+}
+
+impl Worker {
+    /// Forwards a packet to everybody who receives its track.
+    pub(super) fn forward(&mut self, from: PeerIndex, packet: &RtpPacket) {
+        if packet.payload.len() > PAYLOAD_MAX {
+            return self.drop_datagram("payload too long");
+        }
+        let Some((track, quality)) = self.track_of(from, packet.header.ssrc) else { return self.drop_datagram("no track") };
+        let Some(peer) = self.peers.get(from.0 as usize).and_then(Option::as_deref) else { return };
+        let Some((params, red)) = peer.source(packet.header.payload_type) else { return self.drop_datagram("payload type") };
+        let (room, session) = (peer.room, peer.session);
+        let Some(codec) = codec_of(&params) else { return self.drop_datagram("payload type") };
+        let now = self.now;
+        let glance = glance(codec, &packet.payload, packet.header.marker);
+        let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
+        let require_encryption = entry.require_encryption;
+        let Some(media) = entry.tracks.get_mut(track.0 as usize).and_then(Option::as_mut) else { return };
+        let kind = media.spec.kind;
+        self.stats.rtp_packets.add(Direction::In, kind, 1);
+        self.stats.rtp_bytes.add(Direction::In, kind, packet.payload.len() as u64);
+        if media.unsealed || media.spec.muted {
+            return;
+        }
+        if require_encryption && unsealed(media, codec, red, packet) {
+            let track = media.spec.sid.clone();
+            return self.event(MediaEvent::Unsealed { session, track });
+        }
+        if let (MediaKind::Audio, Some(level)) = (kind, packet.header.ext_vals.audio_level) {
+            entry.speakers.observe(session.0, level, now);
+        }
+        if media.codec != Some(codec) {
+            self.codec_known(room, track, codec);
+        }
+        self.fan_out(
+            room,
+            track,
+            &params,
+            red,
+            Shared { packet, glance, quality, kind, clock_rate: params.spec().clock_rate.get(), primary: None },
+        );
+    }
+
+    fn fan_out(&mut self, room: RoomIndex, track: TrackIndex, params: &str0m::format::PayloadParams, red: bool, mut shared: Shared<'_>) {
+        let now = self.now;
+        let Some(media) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut).and_then(|room| room.track_mut(track)) else {
+            return;
+        };
+        media.layers.heard(shared.quality, &shared.glance, now);
+        if shared.glance.keyframe_start {
+            media.keyframes[shared.quality.index()].arrived();
+        }
+        let mut wanted: Option<Quality> = None;
+        for &(receiver, place) in &media.receivers {
+            let Some(peer) = self.peers.get_mut(receiver.0 as usize).and_then(Option::as_deref_mut) else { continue };
+            let Some(section) = peer.sections.get_mut(place).filter(|section| section.settled) else { continue };
+            if shared.kind == MediaKind::Video {
+                let decision = section.selector.on_packet(&media.layers, shared.quality, &shared.glance, now);
+                if let Some(quality) = section.selector.wants_keyframe(&media.layers, now) {
+                    wanted = Some(quality);
+                }
+                match decision {
+                    Decision::Drop => continue,
+                    Decision::Forward { switched: true } => section.rewriter.switch(),
+                    Decision::Forward { switched: false } => {}
+                }
+            } else if section.settings.disabled {
+                continue;
+            }
+            let route = section.route(params, red, shared.packet, peer.rtc.codec_config().params());
+            let Some(route) = route else { continue };
+            if write(peer, place, route, &mut shared, now) {
+                self.stats.rtp_packets.add(Direction::Out, shared.kind, 1);
+                self.stats.rtp_bytes.add(Direction::Out, shared.kind, shared.packet.payload.len() as u64);
+                if !peer.ready {
+                    peer.ready = true;
+                    self.ready.push(receiver);
+                }
+            }
+        }
+        if let Some(quality) = wanted {
+            self.request_keyframe(room, track, quality);
+        }
+    }
+
+    /// The track and layer of a stream, found once and remembered.
+    fn track_of(&mut self, index: PeerIndex, ssrc: Ssrc) -> Option<(TrackIndex, Quality)> {
+        let peer = self.peers.get_mut(index.0 as usize)?.as_deref_mut()?;
+        if let Some(stream) = peer.streams.iter().find(|stream| stream.ssrc == ssrc)
+            && let Some(track) = stream.track
+        {
+            return Some((track, stream.quality));
+        }
+        let (mid, rid) = peer.rtc.direct_api().stream_rx(&ssrc).map(|stream| (stream.mid(), stream.rid()))?;
+        let (session, room) = (peer.session, peer.room);
+        let (track, _) = self.room(room)?.tracks_of(session).find(|(_, track)| track.mid == Some(mid))?;
+        let peer = self.peers.get_mut(index.0 as usize)?.as_deref_mut()?;
+        let quality = rid.map_or(Quality::High, |rid| quality_of(&rid));
+        peer.streams.retain(|stream| stream.ssrc != ssrc);
+        if peer.streams.len() < STREAMS_MAX {
+            peer.streams.push(InStream { ssrc, track: Some(track), quality });
+        }
+        Some((track, quality))
+    }
+
+    fn codec_known(&mut self, room: RoomIndex, track: TrackIndex, codec: Codec) {
+        let Some(media) = self.room_mut(room).and_then(|room| room.track_mut(track)) else { return };
+        media.codec = Some(codec);
+        let Some(mid) = media.mid else { return };
+        let event = MediaEvent::Bound { session: media.session, track: media.spec.sid.clone(), mid: mid.to_string(), codec: Some(codec) };
+        self.event(event);
+    }
+
+    /// A subscriber lost too much to go on without a keyframe.
+    pub(super) fn keyframe_requested(&mut self, index: PeerIndex, request: KeyframeRequest) {
+        self.stats.keyframe_requests.add(Direction::In, 1);
+        let Some(peer) = self.peer(index) else { return };
+        let Some(section) = peer.sections.iter().find(|section| section.mid == request.mid) else { return };
+        let Some((track, _)) = section.carried.as_ref() else { return };
+        let quality = section.selector.current().unwrap_or(Quality::High);
+        let (room, track) = (peer.room, *track);
+        self.request_keyframe(room, track, quality);
+    }
+
+    /// Asks the publisher for a keyframe, unless it was asked within the last half second.
+    fn request_keyframe(&mut self, room: RoomIndex, track: TrackIndex, quality: Quality) {
+        let now = self.now;
+        let Some(media) = self.room_mut(room).and_then(|room| room.track_mut(track)) else { return };
+        if media.keyframes[quality.index()].request(now) {
+            self.send_keyframe_request(room, track, quality);
+        }
+    }
+
+    pub(super) fn send_keyframe_request(&mut self, room: RoomIndex, track: TrackIndex, quality: Quality) {
+        let Some(media) = self.room(room).and_then(|room| room.track(track)) else { return };
+        let publisher = media.peer;
+        let Some(peer) = self.peer_mut(publisher) else { return };
+        let stream = peer.streams.iter().find(|stream| stream.track == Some(track) && stream.quality == quality);
+        let Some(ssrc) = stream.map(|stream| stream.ssrc) else { return };
+        if let Some(stream) = peer.rtc.direct_api().stream_rx(&ssrc) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+            self.stats.keyframe_requests.add(Direction::Out, 1);
+            self.mark(publisher);
+        }
+    }
+}
+
+/// Whether a track of a room that requires encryption carries readable frames. Then it is stopped.
+fn unsealed(media: &mut MediaTrack, codec: Codec, red: bool, packet: &RtpPacket) -> bool {
+    let carried = match codec {
+        Codec::Opus if red => Carried::Red,
+        Codec::Opus => Carried::Opus,
+        _ => Carried::Video,
+    };
+    let violation = media.probe.observe(carried, &packet.payload, packet.header.marker) == Verdict::Violation;
+    media.unsealed |= violation;
+    violation
+}
+
+/// LiveKit's rids by quality; a single layer counts as the best.
+fn quality_of(rid: &Rid) -> Quality {
+    match &**rid {
+        "q" => Quality::Low,
+        "h" => Quality::Medium,
+        _ => Quality::High,
+    }
+}
+
+impl OutSection {
+    /// How packets of a payload type of the publisher's go to this client, found once and remembered.
+    fn route(
+        &mut self,
+        params: &str0m::format::PayloadParams,
+        red: bool,
+        packet: &RtpPacket,
+        candidates: &[str0m::format::PayloadParams],
+    ) -> Option<Route> {
+        let pt = *packet.header.payload_type;
+        if let Some((_, known)) = self.routes.iter().find(|(known, _)| *known == pt) {
+            return *known;
+        }
+        let found = route(params, red, candidates.iter());
+        if self.routes.len() < ROUTES_MAX {
+            self.routes.push((pt, found));
+        }
+        found
+    }
+}
+
+/// Hands one packet to str0m for one client. Returns whether it was taken.
+fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, now: std::time::Instant) -> bool {
+    let Some(section) = peer.sections.get_mut(place) else { return false };
+    let packet = shared.packet;
+    let mut api = peer.rtc.direct_api();
+    let Some(stream) = api.stream_tx_by_mid(section.mid, None) else { return false };
+    let waits = stream.queue_info().and_then(|queue| queue.first_unsent());
+    if waits.is_some_and(|since| now.saturating_duration_since(since) > QUEUE_MAX) {
+        if !section.clogged {
+            section.clogged = true;
+            section.pause();
+        }
+        return false;
+    }
+    section.clogged = false;
+    let (pt, payload) = match route {
+        Route::Whole(pt) => (pt, packet.payload.clone()),
+        Route::Primary(pt) => {
+            if shared.primary.is_none() {
+                shared.primary = red_primary(&packet.payload).map(Into::into);
+            }
+            let Some(primary) = shared.primary.clone() else { return false };
+            (pt, primary)
+        }
+    };
+    let (seq, time) = (*packet.seq_no, packet.header.timestamp);
+    let Some(out) = section.rewriter.rewrite(seq, time, packet.timestamp, &shared.glance, shared.clock_rate) else { return false };
+    let seen = &packet.header.ext_vals;
+    let ext_vals = ExtensionValues {
+        audio_level: seen.audio_level,
+        voice_activity: seen.voice_activity,
+        video_orientation: seen.video_orientation,
+        ..ExtensionValues::default()
+    };
+    let mut rtp = RtpWrite::new(pt, out.seq.into(), out.timestamp, packet.timestamp, payload)
+        .marker(packet.header.marker)
+        .ext_vals(ext_vals)
+        .nackable(shared.kind == MediaKind::Video);
+    if let Some(patch) = out.vp8 {
+        rtp = rtp.vp8_patch(patch);
+    }
+    stream.write_rtp(rtp);
+    true
+}

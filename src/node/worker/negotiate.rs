@@ -1,0 +1,356 @@
+//! Offers and answers: which media section carries which track.
+
+use str0m::IceCreds;
+use str0m::change::{SdpAnswer, SdpOffer};
+use str0m::channel::{ChannelConfig, Reliability};
+use str0m::media::{Direction, Mid};
+
+use crate::model::ids::{SessionId, Sid};
+use crate::model::media::{Codec, MediaKind};
+use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_of, str0m_kind};
+use crate::node::route::ice_credentials;
+use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress};
+use crate::room::command::Leg;
+use crate::room::media::MediaEvent;
+
+use super::Worker;
+use super::data::{LOSSY, RELIABLE};
+
+impl Worker {
+    /// A client offers: bind its tracks, give it what waits, answer.
+    pub(super) fn offer(&mut self, session: SessionId, text: &str, id: u32) {
+        let Some(index) = self.leg_of(session, Leg::Publisher) else { return };
+        match self.accept(index, text) {
+            Ok((answer, offered)) => {
+                self.remember_offer(index, offered);
+                self.bind_tracks(session);
+                self.assign_sections(index);
+                self.send_answer(index, &answer, id);
+                self.settle(index);
+                self.renegotiate(index);
+                self.mark(index);
+            }
+            Err(why) => self.refuse(session, why),
+        }
+    }
+
+    /// Checks an offer and gives it to str0m. Returns str0m's answer.
+    fn accept(&mut self, index: PeerIndex, text: &str) -> Result<(String, Vec<Section>), SdpFault> {
+        let sections = sdp::read(text)?;
+        let offer = SdpOffer::from_sdp_string(text).map_err(|_| "it is not SDP that this server understands")?;
+        if self.peer(index).is_some_and(|peer| peer.ready) {
+            self.flush(index);
+        }
+        let fresh = ice_credentials(self.config.index, &mut self.chance);
+        let peer = self.peer_mut(index).ok_or("the session is over")?;
+        let answer = peer.rtc.sdp_api().accept_offer(offer).map_err(|_| "its parts contradict each other or what was agreed before")?;
+        let restarted = peer.rtc.direct_api().local_ice_credentials() != peer.creds;
+        if restarted {
+            // A client that restarts ICE may have lost what it was asked for with its connection.
+            peer.asked = [0; 2];
+            self.use_credentials(index, fresh);
+        }
+        Ok((answer.to_sdp_string(), sections))
+    }
+
+    /// Puts credentials of ours in the place of str0m's, whose randomness one participant could predict for the next.
+    fn use_credentials(&mut self, index: PeerIndex, creds: IceCreds) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        peer.rtc.direct_api().set_local_ice_credentials(creds.clone());
+        let old = std::mem::replace(&mut peer.creds, creds.clone());
+        self.by_ufrag.remove(old.ufrag.as_bytes());
+        self.by_ufrag.insert(creds.ufrag.into_bytes(), index);
+    }
+
+    /// Notes the sections that the client receives by, and which of its own send which track.
+    fn remember_offer(&mut self, index: PeerIndex, offered: Vec<Section>) {
+        let Self { peers, chance, .. } = self;
+        let Some(peer) = peers.get_mut(index.0 as usize).and_then(Option::as_deref_mut) else { return };
+        peer.nudged = false;
+        for section in offered.iter().filter(|section| section.way.receives()) {
+            let Some(kind) = section.kind else { continue };
+            let mid = Mid::from(section.mid.as_str());
+            if !peer.sections.iter().any(|known| known.mid == mid) {
+                peer.sections.push(OutSection::new(mid, kind, chance));
+                let asked = &mut peer.asked[kind as usize];
+                *asked = asked.saturating_sub(1);
+            }
+        }
+        for section in &mut peer.sections {
+            section.routes.clear();
+            section.offered = offered.iter().any(|known| known.way.receives() && *known.mid == *section.mid);
+        }
+        peer.offered = offered;
+    }
+
+    /// Binds announced tracks to the sections that send them, and unbinds those whose section is gone.
+    pub(super) fn bind_tracks(&mut self, session: SessionId) {
+        let Some(owner) = self.sessions.get(&session) else { return };
+        let (room, index) = (owner.room, owner.publisher);
+        let Some(offered) = self.peer(index).map(|peer| peer.offered.clone()) else { return };
+        let preferred = |worker: &Self, mid: Mid| worker.peer(index).and_then(|peer| peer.preferred_codec(mid));
+        let codecs: Vec<_> = offered.iter().map(|section| preferred(self, Mid::from(section.mid.as_str()))).collect();
+        let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
+        let mut events = Vec::new();
+        for track in entry.tracks.iter_mut().flatten().filter(|track| track.session == session) {
+            let carries = |section: &&Section| {
+                let named = track.spec.cids.contains(&section.track)
+                    || track.spec.cids.iter().any(|cid| cid.strip_prefix("mid:") == Some(&section.mid));
+                section.way.sends() && section.kind == Some(track.spec.kind) && named
+            };
+            let found = offered.iter().find(carries).map(|section| Mid::from(section.mid.as_str()));
+            // Some clients rename the media track of a section they go on sending by: the section decides then.
+            let still = track.mid.filter(|mid| offered.iter().any(|section| section.way.sends() && *section.mid == **mid));
+            let now = found.or(still);
+            if now == track.mid {
+                continue;
+            }
+            let sid = track.spec.sid.clone();
+            match now {
+                Some(mid) => {
+                    let preferred = offered.iter().zip(&codecs).find(|(section, _)| *section.mid == *mid).and_then(|(_, codec)| *codec);
+                    let codec = track.codec.or(preferred);
+                    events.push(MediaEvent::Bound { session, track: sid, mid: mid.to_string(), codec });
+                }
+                None => events.push(MediaEvent::Unbound { session, track: sid }),
+            }
+            track.mid = now;
+        }
+        if let Some(peer) = self.peer_mut(index).filter(|_| !events.is_empty()) {
+            peer.streams.clear();
+        }
+        events.into_iter().for_each(|event| self.event(event));
+    }
+
+    /// Gives waiting tracks to free sections.
+    fn assign_sections(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        let room = peer.room;
+        let mut placed: Vec<(TrackIndex, usize)> = Vec::new();
+        peer.wants.retain(|want| {
+            let Some(place) = peer.sections.iter().position(|section| section.offered && section.is_free(want.kind)) else { return true };
+            peer.sections[place].carry(want.track, want.carried.clone());
+            placed.push((want.track, place));
+            false
+        });
+        let Some(room) = self.room_mut(room) else { return };
+        for (track, place) in placed {
+            if let Some(track) = room.track_mut(track) {
+                track.receivers.push((index, place));
+            }
+        }
+    }
+
+    fn send_answer(&mut self, index: PeerIndex, answer: &str, id: u32) {
+        let Some(peer) = self.peer(index) else { return };
+        let sdp = dress(answer, &peer.creds, |mid| peer.carried(mid));
+        let event = MediaEvent::Answer { session: peer.session, sdp, id, mids: peer.mids() };
+        self.event(event);
+    }
+
+    /// The client knows now what its sections carry: media may flow.
+    fn settle(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        let session = peer.session;
+        let mut begun: Vec<Sid> = Vec::new();
+        for section in &mut peer.sections {
+            section.quiet = section.carried.is_none();
+            if let Some((_, carried)) = section.carried.as_ref().filter(|_| !section.settled) {
+                begun.push(carried.track.clone());
+            }
+            section.settled = section.carried.is_some();
+        }
+        for track in begun {
+            self.event(MediaEvent::Subscribed { session, track });
+        }
+        self.set_desired_bitrate(index);
+    }
+
+    /// Sees that a client's sections follow what it should receive: by an offer of ours, or by asking for one.
+    pub(super) fn renegotiate(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        match peer.leg {
+            Leg::Subscriber => self.sync_subscriber(index),
+            Leg::Publisher => self.ask_for_sections(index),
+        }
+    }
+
+    fn ask_for_sections(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peer_mut(index).filter(|peer| !peer.offered.is_empty()) else { return };
+        let mut missing = [0_u32; 2];
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let wants = peer.wants.iter().filter(|want| want.kind == kind).count();
+            let free = peer.sections.iter().filter(|section| section.offered && section.kind == kind && section.carried.is_none()).count();
+            let room = SECTIONS_MAX.saturating_sub(peer.offered.len() + peer.asked.iter().sum::<u32>() as usize);
+            let asked = peer.asked[kind as usize] as usize;
+            let need = wants.saturating_sub(free + asked).min(room);
+            missing[kind as usize] = u32::try_from(need).unwrap_or(0);
+            peer.asked[kind as usize] += missing[kind as usize];
+        }
+        let stale = peer.sections.iter().any(|section| section.carried.is_none() && !section.quiet);
+        let ripe = peer.wants.iter().any(|want| peer.sections.iter().any(|section| section.offered && section.is_free(want.kind)));
+        if missing != [0; 2] || ((stale || ripe) && peer.asked == [0; 2] && !peer.nudged) {
+            peer.nudged = true;
+            let event = MediaEvent::MediaSections { session: peer.session, audios: missing[0], videos: missing[1] };
+            self.event(event);
+        }
+    }
+
+    /// Makes an offer for the subscriber leg of a dual layout if anything changed and none is out.
+    pub(super) fn sync_subscriber(&mut self, index: PeerIndex) {
+        if self.peer(index).is_some_and(|peer| peer.ready) {
+            self.flush(index);
+        }
+        let Self { peers, chance, config, .. } = self;
+        let Some(peer) = peers.get_mut(index.0 as usize).and_then(Option::as_deref_mut) else { return };
+        if matches!(peer.pending, Pending::Out(_)) {
+            peer.dirty = true;
+            return;
+        }
+        peer.dirty = false;
+        let restart = std::mem::take(&mut peer.restart);
+        let placed = plan_offer(peer, restart, chance);
+        let room = peer.room;
+        if restart {
+            let fresh = ice_credentials(config.index, chance);
+            peer.next_creds = Some(fresh.clone());
+            self.by_ufrag.insert(fresh.ufrag.into_bytes(), index);
+        }
+        if let Some(room) = self.room_mut(room) {
+            for (track, place) in placed {
+                if let Some(track) = room.track_mut(track) {
+                    track.receivers.push((index, place));
+                }
+            }
+        }
+        self.send_offer(index);
+        self.mark(index);
+    }
+
+    fn send_offer(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        let Some(text) = peer.offer_text.take() else { return };
+        peer.offer_id += 1;
+        let creds = peer.next_creds.as_ref().unwrap_or(&peer.creds);
+        let sdp = dress(&text, creds, |mid| peer.carried(mid));
+        let event = MediaEvent::Offer { session: peer.session, sdp, id: peer.offer_id, mids: peer.mids() };
+        self.event(event);
+    }
+
+    /// A client answers our offer.
+    pub(super) fn answer(&mut self, session: SessionId, text: &str, id: u32) {
+        let Some(index) = self.leg_of(session, Leg::Subscriber) else { return };
+        match self.take_answer(index, text, id) {
+            Ok(true) => {
+                self.settle(index);
+                let again = self.peer(index).is_some_and(|peer| peer.dirty || peer.restart || peer.has_free_wants());
+                if again {
+                    self.sync_subscriber(index);
+                }
+                self.mark(index);
+            }
+            // An answer to an offer of before a resume: the newest one is still out.
+            Ok(false) => {}
+            Err(why) => self.refuse(session, why),
+        }
+    }
+
+    fn take_answer(&mut self, index: PeerIndex, text: &str, id: u32) -> Result<bool, SdpFault> {
+        sdp::read(text)?;
+        let answer = SdpAnswer::from_sdp_string(text).map_err(|_| "it is not SDP that this server understands")?;
+        if self.peer(index).is_some_and(|peer| peer.ready) {
+            self.flush(index);
+        }
+        let peer = self.peer_mut(index).ok_or("the session is over")?;
+        // Clients of before the numbering send 0.
+        if id != 0 && id != peer.offer_id {
+            return Ok(false);
+        }
+        let Pending::Out(pending) = std::mem::replace(&mut peer.pending, Pending::None) else { return Ok(false) };
+        peer.rtc.sdp_api().accept_answer(*pending, answer).map_err(|_| "it does not answer the offer")?;
+        if let Some(fresh) = peer.next_creds.take() {
+            self.use_credentials(index, fresh);
+        }
+        Ok(true)
+    }
+
+    /// After a resume the subscriber leg restarts ICE, whatever was being negotiated.
+    pub(super) fn restart_ice(&mut self, session: SessionId) {
+        let Some(index) = self.leg_of(session, Leg::Subscriber) else { return };
+        let Some(peer) = self.peer_mut(index).filter(|peer| peer.leg == Leg::Subscriber) else { return };
+        peer.restart = true;
+        peer.pending = Pending::None;
+        if let Some(unused) = peer.next_creds.take() {
+            self.by_ufrag.remove(unused.ufrag.as_bytes());
+        }
+        self.sync_subscriber(index);
+    }
+}
+
+/// Puts waiting tracks and freed sections into an offer. Returns where the tracks were put.
+fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance::Chance) -> Vec<(TrackIndex, usize)> {
+    let first = peer.offer_id == 0;
+    let mut api = peer.rtc.sdp_api();
+    if first {
+        api.add_channel_with_config(ChannelConfig {
+            label: LOSSY.into(),
+            ordered: false,
+            reliability: Reliability::MaxRetransmits { retransmits: 0 },
+            ..ChannelConfig::default()
+        });
+        api.add_channel(RELIABLE.into());
+    }
+    if restart {
+        let _ = api.ice_restart(true);
+    }
+    for section in peer.sections.iter().filter(|section| section.carried.is_none() && !section.quiet) {
+        api.set_direction(section.mid, Direction::Inactive);
+    }
+    let mut placed = Vec::new();
+    for want in std::mem::take(&mut peer.wants) {
+        let place = if let Some(place) = peer.sections.iter().position(|section| section.is_free(want.kind)) {
+            api.set_direction(peer.sections[place].mid, Direction::SendOnly);
+            place
+        } else if peer.sections.len() < SECTIONS_MAX {
+            let mid = api.add_media(str0m_kind(want.kind), Direction::SendOnly, None, None, None);
+            peer.sections.push(OutSection::new(mid, want.kind, chance));
+            peer.sections.len() - 1
+        } else {
+            peer.wants.push(want);
+            continue;
+        };
+        peer.sections[place].carry(want.track, want.carried);
+        placed.push((want.track, place));
+    }
+    if let Some((offer, pending)) = api.apply() {
+        peer.offer_text = Some(offer.to_sdp_string());
+        peer.pending = Pending::Out(Box::new(pending));
+    }
+    placed
+}
+
+impl Peer {
+    /// What a section carries, for the SDP.
+    fn carried(&self, mid: &str) -> Option<sdp::Carried> {
+        let section = self.sections.iter().find(|section| *section.mid == *mid)?;
+        section.carried.as_ref().map(|(_, carried)| carried.clone())
+    }
+
+    /// Sections and the tracks they carry, for the client.
+    fn mids(&self) -> Vec<(String, Sid)> {
+        let carrying =
+            self.sections.iter().filter_map(|section| Some((section.mid.to_string(), section.carried.as_ref()?.1.track.clone())));
+        carrying.collect()
+    }
+
+    /// The codec that the client prefers in a section: the first that it lists there and Konsil forwards.
+    fn preferred_codec(&self, mid: Mid) -> Option<Codec> {
+        let listed = self.rtc.media(mid)?.remote_pts();
+        let params = self.rtc.codec_config().params();
+        listed.iter().find_map(|pt| codec_of(params.iter().find(|params| params.pt() == *pt)?))
+    }
+
+    fn has_free_wants(&self) -> bool {
+        self.wants.iter().any(|want| self.sections.len() < SECTIONS_MAX || self.sections.iter().any(|section| section.is_free(want.kind)))
+    }
+}
