@@ -66,7 +66,8 @@ impl Worker {
         let Some(room) = self.by_key.get(&room).copied() else { return };
         let publisher = self.add_peer(id, sid, room, Leg::Publisher);
         let subscriber = if layout == Layout::Dual { self.add_peer(id, sid, room, Leg::Subscriber) } else { publisher };
-        self.sessions.insert(id, Session { room, rights, identity, publisher, subscriber });
+        let signalled = matches!(layout, Layout::Single | Layout::Dual);
+        self.sessions.insert(id, Session { room, signalled, rights, identity, publisher, subscriber });
         if let Some(room) = self.room_mut(room) {
             room.sessions.push(id);
         }
