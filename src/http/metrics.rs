@@ -1,6 +1,7 @@
 //! What operators watch: `/metrics` in Prometheus' text format, `/livez`, `/readyz`.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -20,13 +21,16 @@ use crate::model::histogram::Histogram;
 use crate::model::media::MediaKind;
 use crate::model::stats::{ByDirection, ByKind, ControlStats, Direction, WorkerStats};
 
+/// The workers' numbers while they are being asked for.
+pub type Counting = Pin<Box<dyn Future<Output = WorkerStats> + Send>>;
+
 /// Where the numbers come from.
 #[derive(Clone)]
 pub struct Sources {
     /// Rooms, participants, joins.
     pub control: ControlHandle,
     /// The sum over all media workers, made when asked.
-    pub workers: Arc<dyn Fn() -> WorkerStats + Send + Sync>,
+    pub workers: Arc<dyn Fn() -> Counting + Send + Sync>,
     /// Open signalling connections.
     pub signal_connections: Arc<AtomicU64>,
     /// Whether new calls are taken.
@@ -54,7 +58,7 @@ async fn ready(State(sources): State<Sources>) -> Response {
 
 async fn metrics(State(sources): State<Sources>) -> Response {
     let connections = sources.signal_connections.load(Ordering::Relaxed);
-    let mut families = families(&sources.control.stats(), &(sources.workers)(), connections);
+    let mut families = families(&sources.control.stats(), &(sources.workers)().await, connections);
     families.extend(ProcessCollector::for_self().collect());
     match TextEncoder::new().encode_to_string(&families) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
@@ -174,8 +178,12 @@ mod tests {
             stats.join_seconds.observe(0.2);
         });
         let ready = Arc::new(AtomicBool::new(false));
-        let sources =
-            Sources { control, workers: Arc::new(workers), signal_connections: Arc::new(AtomicU64::new(9)), ready: ready.clone() };
+        let sources = Sources {
+            control,
+            workers: Arc::new(|| Box::pin(async { workers() })),
+            signal_connections: Arc::new(AtomicU64::new(9)),
+            ready: ready.clone(),
+        };
         let router = metrics_router(sources);
         let answer = send(&router, "GET /metrics", &[], "").await;
         assert!(answer.header("content-type").starts_with("text/plain"));
@@ -207,7 +215,12 @@ mod tests {
     async fn readiness_follows_the_flag() {
         let ready = Arc::new(AtomicBool::new(false));
         let (control, ..) = ControlHandle::channel();
-        let sources = Sources { control, workers: Arc::new(workers), signal_connections: Arc::default(), ready: Arc::clone(&ready) };
+        let sources = Sources {
+            control,
+            workers: Arc::new(|| Box::pin(async { workers() })),
+            signal_connections: Arc::default(),
+            ready: Arc::clone(&ready),
+        };
         let router = metrics_router(sources);
         assert_eq!(send(&router, "GET /livez", &[], "").await.status, 200);
         assert_eq!(send(&router, "GET /readyz", &[], "").await.status, 503);
