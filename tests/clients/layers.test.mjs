@@ -77,8 +77,9 @@ test('codecs of several publishers meet at one subscriber', scene(async ({ join 
 }));
 
 test('who speaks is told, and who falls silent', scene(async ({ join }) => {
-  const anna = await join('speakers', 'anna', { video: false });
+  const anna = await join('speakers', 'anna', quiet);
   const bert = await join('speakers', 'bert', quiet);
+  await anna.page.evaluate(() => window.hum());
   const speaking = () => bert.do((it) => it.activeSpeakers.map((one) => one.identity));
   await until('anna to be a speaker', async () => (await speaking()).includes('anna'));
   await anna.do((it) => it.localParticipant.setMicrophoneEnabled(false));

@@ -5,16 +5,22 @@ import { test } from 'node:test';
 import { stage } from './harness/stage.mjs';
 import { until } from './harness/until.mjs';
 
-const { scene, ...it } = stage();
+const it = stage();
+const { scene } = it;
 const quiet = { audio: false, video: false };
 
-/** Publishes without asking the client whether the token lets it; answers the error or nothing. */
-const insist = (person, what) =>
-  person.do(async (room, kind) => {
+const NOT_ALLOWED = '2';
+
+/** Publishes without asking the client whether the token lets it, and sees the server refuse. */
+async function insist(person, what) {
+  await person.do((room, kind) => {
     const me = room.localParticipant;
     me.hasPermissionsToPublish = () => true;
-    return me[kind](true).then(() => undefined, (error) => error.message);
+    // livekit-client learns nothing from the refusal and gives up ten seconds later.
+    me[kind](true).catch(() => undefined);
   }, what);
+  await person.told('signalRequestResponse', NOT_ALLOWED);
+}
 
 for (const layout of ['single', 'dual']) {
   test(`${layout}: without canPublish nothing is published`, scene(async ({ join, server }) => {
@@ -23,7 +29,7 @@ for (const layout of ['single', 'dual']) {
     const token = server.join(room, 'bert', { canPublish: false });
     const bert = await join(room, 'bert', { layout, token, ...quiet });
     await bert.hears(['anna camera', 'anna microphone']);
-    assert.match((await insist(bert, 'setCameraEnabled')) ?? 'published', /permission|allowed|publish/i);
+    await insist(bert, 'setCameraEnabled');
     assert.equal(await anna.do((it) => it.remoteParticipants.get('bert').trackPublications.size), 0);
     await bert.hears(['anna camera', 'anna microphone']);
   }));
@@ -50,7 +56,8 @@ test('canPublishSources names what may be published', scene(async ({ join, serve
   const bert = await join(room, 'bert', quiet);
   await anna.do((it) => it.localParticipant.setMicrophoneEnabled(true));
   await bert.hears(['anna microphone']);
-  assert.match((await insist(anna, 'setCameraEnabled')) ?? 'published', /permission|allowed|publish/i);
+  await insist(anna, 'setCameraEnabled');
+  await bert.hears(['anna microphone']);
   assert.deepEqual((await bert.received()).map((one) => one.source), ['microphone']);
 }));
 
@@ -116,10 +123,10 @@ test('tokens that are wrong, late or for nothing do not get in', scene(async ({ 
   for (const layout of ['single', 'dual']) {
     for (const [what, token] of Object.entries(bad)) {
       const answer = await anna.page.evaluate(
-        (how) => window.enter(how).then(() => 'let in', (error) => `${error.name} ${error.reasonName ?? error.reason}`),
+        (how) => window.enter(how).then(() => 'let in', (error) => `${error.name} ${error.status}`),
         { url: server.signal, token, layout },
       );
-      assert.match(answer, /^ConnectionError NotAllowed/, `${layout}, ${what}`);
+      assert.match(answer, /^ConnectionError 40[13]$/, `${layout}, ${what}`);
     }
   }
 }));
@@ -129,8 +136,7 @@ test('a room that requires encryption refuses clear tracks and takes sealed ones
   const made = await server.call('POST', '/v1/rooms', { body: { id: room, mode: 'sfu', max_participants: 3 } });
   assert.equal(made.status, 201, made.text);
   const anna = await join(room, 'anna', quiet);
-  const error = await insist(anna, 'setCameraEnabled');
-  assert.ok(error, 'a clear track was published');
+  await insist(anna, 'setCameraEnabled');
   const bert = await join(room, 'bert', { key: 'the key' });
   const cleo = await join(room, 'cleo', { key: 'the key', ...quiet });
   await cleo.hears(['bert camera', 'bert microphone']);

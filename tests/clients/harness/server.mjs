@@ -44,7 +44,6 @@ export class Server {
       server.child.once('exit', (code, signal) => resolve({ code, signal }));
       server.child.once('error', reject);
     });
-    server.ended.catch(() => undefined);
     await server.ready();
     return server;
   }
@@ -58,15 +57,15 @@ export class Server {
   }
 
   async ready() {
-    const over = this.ended.then(
-      ({ code, signal }) => { throw new Error(`the server ended at once (${code ?? signal}):\n${this.log}`); },
-      (error) => { throw new Error(`${BINARY} cannot be run: ${error.message}. Build it, or name it in KONSIL_BIN.`); },
+    let over;
+    this.ended.then(
+      ({ code, signal }) => (over = `the server ended at once (${code ?? signal})`),
+      (error) => (over = `${BINARY} cannot be run: ${error.message}. Build it, or name it in KONSIL_BIN.`),
     );
-    const read = until('run.json', () => JSON.parse(readFileSync(path.join(this.state, 'run.json'), 'utf8')), {
-      state: () => this.log,
-    });
-    this.run = await Promise.race([read, over]);
-    over.catch(() => undefined);
+    const read = () => over ?? JSON.parse(readFileSync(path.join(this.state, 'run.json'), 'utf8'));
+    const run = await until('run.json', read, { state: () => this.log });
+    if (run === over) throw new Error(`${over}\n${this.log}`);
+    this.run = run;
     this.key = JSON.parse(readFileSync(path.join(this.state, 'api-key.json'), 'utf8'));
     this.port = Number(this.run.https.slice(this.run.https.lastIndexOf(':') + 1));
     this.secrets.add(this.key.secret);

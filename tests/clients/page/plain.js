@@ -26,8 +26,8 @@ async function makeRoom({ layout, key, size = SMALL, publish = {} }) {
   for (const name of Object.values(LK.RoomEvent)) {
     room.on(name, (...parts) => window.events.push({ name, about: parts.map(describe).filter(Boolean) }));
   }
-  for (const name of [LK.EngineEvent.Resumed, LK.EngineEvent.Restarted]) {
-    room.on(LK.RoomEvent.Connected, () => room.engine.on(name, () => window.events.push({ name, about: [] })));
+  for (const name of [LK.EngineEvent.Resumed, LK.EngineEvent.Restarted, LK.EngineEvent.SignalRequestResponse]) {
+    room.once(LK.RoomEvent.Connected, () => room.engine.on(name, (part) => window.events.push({ name, about: [describe(part)] })));
   }
   room.on('dataReceived', (payload, sender, kind, topic) =>
     window.data.push({ text: text(payload), from: sender?.identity, reliable: kind === 0, topic }),
@@ -39,7 +39,7 @@ async function makeRoom({ layout, key, size = SMALL, publish = {} }) {
 
 function describe(part) {
   if (Array.isArray(part)) return part.map(describe).join(' ');
-  if (typeof part === 'object' && part !== null) return part.identity ?? part.source;
+  if (typeof part === 'object' && part !== null) return part.identity ?? part.source ?? `${part.reason}`;
   return part === undefined ? undefined : String(part);
 }
 
@@ -57,3 +57,13 @@ window.enter = async ({ url, token, audio, video, autoSubscribe = true, ...rest 
 };
 
 window.say = (words, options) => window.room.localParticipant.publishData(new TextEncoder().encode(words), options);
+
+/** Publishes a tone that does not pause, as the fake microphone's beeps do. */
+window.hum = async () => {
+  const context = new AudioContext();
+  const tone = context.createOscillator();
+  const out = context.createMediaStreamDestination();
+  tone.connect(out);
+  tone.start();
+  await window.room.localParticipant.publishTrack(out.stream.getAudioTracks()[0], { source: 'microphone', dtx: false });
+};
