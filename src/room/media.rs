@@ -26,6 +26,8 @@ pub struct TrackSpec {
     pub cids: Vec<String>,
     /// Audio or video.
     pub kind: MediaKind,
+    /// The codec that the publisher announced, which the answer must put first or browsers send another one.
+    pub codec: Option<Codec>,
     /// Announced simulcast layers.
     pub layers: Vec<VideoLayer>,
     /// Whether the publisher declared encrypted frames.

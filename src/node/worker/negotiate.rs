@@ -9,7 +9,7 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind};
 use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_of, str0m_kind};
 use crate::node::route::ice_credentials;
-use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress};
+use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress, prefer};
 use crate::room::command::Leg;
 use crate::room::media::MediaEvent;
 
@@ -112,7 +112,7 @@ impl Worker {
             match now {
                 Some(mid) => {
                     let preferred = offered.iter().zip(&codecs).find(|(section, _)| *section.mid == *mid).and_then(|(_, codec)| *codec);
-                    let codec = track.codec.or(preferred);
+                    let codec = track.codec.or(track.spec.codec).or(preferred);
                     events.push(MediaEvent::Bound { session, track: sid, mid: mid.to_string(), codec });
                 }
                 None => events.push(MediaEvent::Unbound { session, track: sid }),
@@ -146,7 +146,12 @@ impl Worker {
 
     fn send_answer(&mut self, index: PeerIndex, answer: &str, id: u32) {
         let Some(peer) = self.peer(index) else { return };
-        let sdp = dress(answer, &peer.creds, |mid| peer.carried(mid));
+        let tracks = self.room(peer.room).map(|room| room.tracks.as_slice()).unwrap_or_default();
+        let announced = |mid: &str| {
+            let track = tracks.iter().flatten().find(|track| track.peer == index && track.mid.is_some_and(|known| *known == *mid))?;
+            track.spec.codec
+        };
+        let sdp = prefer(&dress(answer, &peer.creds, |mid| peer.carried(mid)), announced);
         let event = MediaEvent::Answer { session: peer.session, sdp, id, mids: peer.mids() };
         self.event(event);
     }
