@@ -1,4 +1,4 @@
-//! The control task: one thread that drives the control core between HTTP, workers and disk.
+//! The control task: one thread that drives the control core for HTTP, workers, disk.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

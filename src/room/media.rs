@@ -1,4 +1,4 @@
-//! The words between a room's rules and the worker that carries its media.
+//! The words that a room's rules exchange with the worker that carries its media.
 
 use crate::model::ids::{Identity, RoomKey, SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, TrackSettings, VideoLayer};

@@ -1,4 +1,4 @@
-//! Data messages: stamped with their sender and passed on.
+//! Data messages, passed on with the stamp of their sender.
 
 use str0m::channel::{ChannelData, ChannelId};
 

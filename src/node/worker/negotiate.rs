@@ -1,4 +1,4 @@
-//! Offers and answers: which media section carries which track.
+//! Offers with their answers: which media section carries which track.
 
 use str0m::IceCreds;
 use str0m::change::{SdpAnswer, SdpOffer};

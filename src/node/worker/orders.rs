@@ -120,7 +120,10 @@ impl Worker {
         if peer.connected && peer.rtc.close().is_ok() {
             self.say_goodbye(&mut peer);
         }
-        self.by_ufrag.remove(peer.creds.ufrag.as_bytes());
+        // A restart that was never answered has left a second user name.
+        for creds in [Some(&peer.creds), peer.next_creds.as_ref()].into_iter().flatten() {
+            self.by_ufrag.remove(creds.ufrag.as_bytes());
+        }
         for path in &peer.paths {
             if self.by_address.get(&path.remote) == Some(&index) {
                 self.by_address.remove(&path.remote);
