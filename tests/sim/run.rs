@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::director::Director;
 use crate::time::epoch;
@@ -33,7 +33,11 @@ pub struct Outcome {
 /// Runs a seed in a fresh thread, so that it finds the randomness of one.
 pub fn one(seed: u64) -> Outcome {
     let thread = thread::Builder::new().name(format!("seed-{seed}")).spawn(move || play(seed)).expect("a thread");
-    thread.join().unwrap_or_else(|_| panic!("seed {seed} panicked; replay with: SEEDS={seed} cargo test --test sim"))
+    let began = Instant::now();
+    let outcome = thread.join().unwrap_or_else(|_| panic!("seed {seed} panicked; replay with: SEEDS={seed} cargo test --test sim"));
+    let (packets, heard, restarts) = outcome.counts;
+    eprintln!("seed {seed}: {packets} packets received, {heard} pairs heard at the end, {restarts} clients started over, {:?}", began.elapsed());
+    outcome
 }
 
 /// Runs seeds, as many at a time as the machine has cores, and fails for the first that fails.

@@ -132,7 +132,8 @@ impl Client {
 
     pub(super) fn on_offer(&mut self, offer: &Description, now: Instant) {
         let Some(pc) = self.subscriber.as_mut() else { return };
-        let taken = SdpOffer::from_sdp_string(&offer.sdp)
+        // str0m would answer `passive` where browsers answer `active`, as the server wants it.
+        let taken = SdpOffer::from_sdp_string(&offer.sdp.replace("a=setup:actpass", "a=setup:passive"))
             .map_err(|error| error.to_string())
             .and_then(|offer| pc.rtc.sdp_api().accept_offer(offer).map_err(|error| error.to_string()));
         match taken {

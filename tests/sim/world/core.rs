@@ -18,6 +18,9 @@ use crate::time::moment;
 
 use super::{Asker, World};
 
+/// How often a worker may be due at one moment.
+const TURNS_MAX: usize = 4;
+
 impl World {
     pub(super) fn deliver_mail(&mut self) {
         while let Some(mail) = self.mail.arrival(self.now) {
@@ -184,9 +187,16 @@ impl World {
             self.check("no_spinning_timer", verdict);
         }
         for worker in 0..self.workers.len() {
-            if self.workers[worker].next_timeout().0 <= now {
-                self.workers[worker].handle(WorkerInput::Timeout, now);
-                self.poll_worker(worker);
+            // str0m may have something for the same moment again, but not for ever.
+            let turns = (0..TURNS_MAX).take_while(|_| {
+                let due = self.workers[worker].next_timeout().0 <= now;
+                if due {
+                    self.workers[worker].handle(WorkerInput::Timeout, now);
+                    self.poll_worker(worker);
+                }
+                due
+            });
+            if turns.count() == TURNS_MAX {
                 let verdict = no_spinning_timer(Some(self.workers[worker].next_timeout()), now);
                 self.check("no_spinning_timer", verdict);
             }
