@@ -222,6 +222,11 @@ pub enum MediaEvent {
         /// Whose.
         session: SessionId,
     },
+    /// The session's PeerConnection has no media section left for what it should receive: a fresh one has.
+    Exhausted {
+        /// Whose.
+        session: SessionId,
+    },
     /// Consent is lost (RFC 7675) or DTLS was closed: the client is gone.
     Lost {
         /// Whose.

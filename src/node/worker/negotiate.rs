@@ -16,6 +16,9 @@ use crate::room::media::MediaEvent;
 use super::Worker;
 use super::data::{LOSSY, RELIABLE};
 
+/// Most media sections of an offer of ours; one more carries data.
+const OFFERED_MAX: usize = SECTIONS_MAX - 1;
+
 impl Worker {
     /// A client offers: bind its tracks, give it what waits, answer.
     pub(super) fn offer(&mut self, session: SessionId, text: &str, id: u32) {
@@ -128,7 +131,7 @@ impl Worker {
         let room = peer.room;
         let mut placed: Vec<(TrackIndex, usize)> = Vec::new();
         peer.wants.retain(|want| {
-            let Some(place) = peer.sections.iter().position(|section| section.offered && section.is_free(want.kind)) else { return true };
+            let Some(place) = peer.sections.iter().position(|section| section.offered && section.fits(want)) else { return true };
             peer.sections[place].carry(want.track, want.carried.clone());
             placed.push((want.track, place));
             false
@@ -178,17 +181,22 @@ impl Worker {
     fn ask_for_sections(&mut self, index: PeerIndex) {
         let Some(peer) = self.peer_mut(index).filter(|peer| !peer.offered.is_empty()) else { return };
         let mut missing = [0_u32; 2];
+        let mut exhausted = false;
         for kind in [MediaKind::Audio, MediaKind::Video] {
-            let wants = peer.wants.iter().filter(|want| want.kind == kind).count();
-            let free = peer.sections.iter().filter(|section| section.offered && section.kind == kind && section.carried.is_none()).count();
-            let room = SECTIONS_MAX.saturating_sub(peer.offered.len() + peer.asked.iter().sum::<u32>() as usize);
             let asked = peer.asked[kind as usize] as usize;
-            let need = wants.saturating_sub(free + asked).min(room);
-            missing[kind as usize] = u32::try_from(need).unwrap_or(0);
+            let need = peer.sections_needed(kind).saturating_sub(asked);
+            let room = SECTIONS_MAX.saturating_sub(peer.offered.len() + peer.asked.iter().sum::<u32>() as usize);
+            exhausted |= need > room;
+            missing[kind as usize] = u32::try_from(need.min(room)).unwrap_or(0);
             peer.asked[kind as usize] += missing[kind as usize];
         }
+        if exhausted {
+            let event = MediaEvent::Exhausted { session: peer.session };
+            return self.event(event);
+        }
+        let Some(peer) = self.peer_mut(index) else { return };
         let stale = peer.sections.iter().any(|section| section.carried.is_none() && !section.quiet);
-        let ripe = peer.wants.iter().any(|want| peer.sections.iter().any(|section| section.offered && section.is_free(want.kind)));
+        let ripe = peer.wants.iter().any(|want| peer.sections.iter().any(|section| section.offered && section.fits(want)));
         if missing != [0; 2] || ((stale || ripe) && peer.asked == [0; 2] && !peer.nudged) {
             peer.nudged = true;
             let event = MediaEvent::MediaSections { session: peer.session, audios: missing[0], videos: missing[1] };
@@ -225,6 +233,10 @@ impl Worker {
         }
         self.send_offer(index);
         self.mark(index);
+        let exhausted = self.peer(index).filter(|peer| !peer.wants.is_empty() && !peer.has_free_wants()).map(|peer| peer.session);
+        if let Some(session) = exhausted {
+            self.event(MediaEvent::Exhausted { session });
+        }
     }
 
     fn send_offer(&mut self, index: PeerIndex) {
@@ -308,10 +320,10 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
     }
     let mut placed = Vec::new();
     for want in std::mem::take(&mut peer.wants) {
-        let place = if let Some(place) = peer.sections.iter().position(|section| section.is_free(want.kind)) {
+        let place = if let Some(place) = peer.sections.iter().position(|section| section.fits(&want)) {
             api.set_direction(peer.sections[place].mid, Direction::SendOnly);
             place
-        } else if peer.sections.len() < SECTIONS_MAX {
+        } else if peer.sections.len() < OFFERED_MAX {
             let mid = api.add_media(str0m_kind(want.kind), Direction::SendOnly, None, None, None);
             peer.sections.push(OutSection::new(mid, want.kind, chance));
             peer.sections.len() - 1
@@ -350,7 +362,16 @@ impl Peer {
         listed.iter().find_map(|pt| codec_of(params.iter().find(|params| params.pt() == *pt)?))
     }
 
+    /// Sections that waiting tracks of one kind need beyond those that are free or will be.
+    fn sections_needed(&self, kind: MediaKind) -> usize {
+        let free = self.sections.iter().filter(|section| section.offered && section.kind == kind && section.carried.is_none());
+        let (used, fresh): (Vec<_>, Vec<_>) = free.partition(|section| section.used);
+        let (reusing, picky): (Vec<_>, Vec<_>) = self.wants.iter().filter(|want| want.kind == kind).partition(|want| want.reuses());
+        let left = fresh.len().saturating_sub(picky.len());
+        picky.len().saturating_sub(fresh.len()) + reusing.len().saturating_sub(left + used.len())
+    }
+
     fn has_free_wants(&self) -> bool {
-        self.wants.iter().any(|want| self.sections.len() < SECTIONS_MAX || self.sections.iter().any(|section| section.is_free(want.kind)))
+        self.wants.iter().any(|want| self.sections.len() < OFFERED_MAX || self.sections.iter().any(|section| section.fits(want)))
     }
 }

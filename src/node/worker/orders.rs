@@ -213,9 +213,10 @@ impl Worker {
     fn subscribe(&mut self, session: SessionId, sid: &Sid, publisher: Sid) {
         let Some(receiver) = self.sessions.get(&session).filter(|session| session.rights.subscribe) else { return };
         let (room, index) = (receiver.room, receiver.subscriber);
-        let Some((track, kind)) = self.room(room).and_then(|room| {
+        let Some((track, kind, encrypted)) = self.room(room).and_then(|room| {
             let at = room.find(sid)?;
-            Some((at, room.track(at)?.spec.kind))
+            let spec = &room.track(at)?.spec;
+            Some((at, spec.kind, spec.encrypted))
         }) else {
             return;
         };
@@ -224,7 +225,7 @@ impl Worker {
         if peer.wants.iter().any(|want| want.track == track) || peer.sections.iter().any(carried) {
             return;
         }
-        peer.wants.push(Want { track, carried: Carried { publisher, track: sid.clone() }, kind });
+        peer.wants.push(Want { track, carried: Carried { publisher, track: sid.clone() }, kind, encrypted });
         self.renegotiate(index);
     }
 
