@@ -15,6 +15,8 @@ pub struct MediaRights {
     pub subscribe: bool,
     /// May send data messages.
     pub data: bool,
+    /// Is not shown to others: its data messages name no sender.
+    pub hidden: bool,
 }
 
 /// A track as the worker knows it.
