@@ -47,7 +47,11 @@ fn inject(call: &mut Call, how: u8, bytes: &[u8]) {
         guest @ (0 | 1) => call.guests[usize::from(guest)].address,
         other => stranger(u16::from(other)),
     };
-    let copy = if how & COPY == 0 { bytes.to_vec() } else { tampered(call.guests[usize::from(how >> 2 & 1)].sent.last().expect("a guest that has sent"), bytes) };
+    let copy = if how & COPY == 0 {
+        bytes.to_vec()
+    } else {
+        tampered(call.guests[usize::from(how >> 2 & 1)].sent.last().expect("a guest that has sent"), bytes)
+    };
     if how & HANDED_OVER == 0 {
         call.datagram(source, &copy);
     } else {

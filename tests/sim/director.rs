@@ -72,7 +72,8 @@ impl Director {
         if plan.layout == Layout::Whep {
             // It asks for somebody who is there; for nobody at all it would only be refused.
             let others = world.clients.iter().filter(|client| client.state == State::In && client.plan.room == plan.room);
-            let others: Vec<_> = others.filter(|client| client.live_tracks().next().is_some()).map(|client| client.plan.identity()).collect();
+            let others: Vec<_> =
+                others.filter(|client| client.live_tracks().next().is_some()).map(|client| client.plan.identity()).collect();
             if others.is_empty() {
                 return;
             }

@@ -91,11 +91,8 @@ impl Link {
 }
 
 fn lossy(healed: NetemConfig, dice: &mut Rng) -> NetemConfig {
-    let loss: LossModel = if dice.bool() {
-        RandomLoss::new(Probability::new(dice.f32() * 0.08)).into()
-    } else {
-        GilbertElliot::wifi_lossy().into()
-    };
+    let loss: LossModel =
+        if dice.bool() { RandomLoss::new(Probability::new(dice.f32() * 0.08)).into() } else { GilbertElliot::wifi_lossy().into() };
     let mut config = healed.jitter(Duration::from_millis(dice.u64(0..8))).loss(loss);
     if dice.bool() {
         config = config.duplicate(Probability::new(0.01));

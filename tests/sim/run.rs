@@ -36,7 +36,10 @@ pub fn one(seed: u64) -> Outcome {
     let began = Instant::now();
     let outcome = thread.join().unwrap_or_else(|_| panic!("seed {seed} panicked; replay with: SEEDS={seed} cargo test --test sim"));
     let (packets, heard, restarts) = outcome.counts;
-    eprintln!("seed {seed}: {packets} packets received, {heard} pairs heard at the end, {restarts} clients started over, {:?}", began.elapsed());
+    eprintln!(
+        "seed {seed}: {packets} packets received, {heard} pairs heard at the end, {restarts} clients started over, {:?}",
+        began.elapsed()
+    );
     outcome
 }
 

@@ -80,7 +80,10 @@ impl Client {
                 }
             }
             Event::KeyframeRequest(request) => {
-                self.sources.iter_mut().filter(|source| source.mid == Some(request.mid)).for_each(|source| source.want_keyframe(request.rid));
+                self.sources
+                    .iter_mut()
+                    .filter(|source| source.mid == Some(request.mid))
+                    .for_each(|source| source.want_keyframe(request.rid));
             }
             Event::ChannelOpen(id, label) if label == "_reliable" => pc.reliable = Some(id),
             Event::ChannelOpen(id, label) if label == "_lossy" => pc.lossy = Some(id),
@@ -168,7 +171,12 @@ impl Client {
         let destination_identities = to.map(|identity| identity.as_str().to_owned()).into_iter().collect();
         let user = UserPacket { payload: text.into_bytes(), ..UserPacket::default() };
         // What a forger would claim.
-        let packet = DataPacket { destination_identities, participant_identity: "forged".into(), value: Some(Value::User(user)), ..DataPacket::default() };
+        let packet = DataPacket {
+            destination_identities,
+            participant_identity: "forged".into(),
+            value: Some(Value::User(user)),
+            ..DataPacket::default()
+        };
         let Some(mut channel) = pc.rtc.channel(id) else { return false };
         let sent = channel.write(true, &packet.encode_to_vec()).unwrap_or(false);
         pc.tick(now);

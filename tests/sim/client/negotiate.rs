@@ -29,7 +29,10 @@ impl Client {
         if let Some((sdp, id)) = self.make_offer() {
             self.say.push(Say::Signal(Signal::Offer { sdp, id }));
             if self.dice.u8(..4) == 0 {
-                let candidate = self.publisher.as_ref().map(|pc| format!("candidate:1 1 udp 2130706175 {} {} typ host", pc.local.ip(), pc.local.port()));
+                let candidate = self
+                    .publisher
+                    .as_ref()
+                    .map(|pc| format!("candidate:1 1 udp 2130706175 {} {} typ host", pc.local.ip(), pc.local.port()));
                 self.say.extend(candidate.map(|candidate| Say::Signal(Signal::Trickle { leg: Leg::Publisher, candidate })));
             }
         }
@@ -48,7 +51,12 @@ impl Client {
         let mut api = pc.rtc.sdp_api();
         if first && self.plan.signals() {
             let lossy = Reliability::MaxRetransmits { retransmits: 0 };
-            api.add_channel_with_config(ChannelConfig { label: "_lossy".into(), ordered: false, reliability: lossy, ..ChannelConfig::default() });
+            api.add_channel_with_config(ChannelConfig {
+                label: "_lossy".into(),
+                ordered: false,
+                reliability: lossy,
+                ..ChannelConfig::default()
+            });
             api.add_channel("_reliable".into());
         }
         if restart {

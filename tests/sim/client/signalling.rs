@@ -200,9 +200,10 @@ impl Client {
         pc.mids = mids;
         pc.told_at = now;
         let Some(offer) = pc.offer.take() else { return };
-        match SdpAnswer::from_sdp_string(&sdp).map_err(|e| e.to_string()).and_then(|answer| {
-            pc.rtc.sdp_api().accept_answer(offer.pending, answer).map_err(|e| e.to_string())
-        }) {
+        match SdpAnswer::from_sdp_string(&sdp)
+            .map_err(|e| e.to_string())
+            .and_then(|answer| pc.rtc.sdp_api().accept_answer(offer.pending, answer).map_err(|e| e.to_string()))
+        {
             Ok(()) => self.sources_live(now),
             Err(error) => self.complaint = Some(format!("cannot take the answer: {error}")),
         }
@@ -215,7 +216,8 @@ fn sections_with_tracks(sdp: &str) -> std::collections::BTreeMap<String, Sid> {
     let mut sections = std::collections::BTreeMap::new();
     for part in sdp.split("\nm=").skip(1) {
         let value = |prefix: &str| part.lines().find_map(|line| line.trim_end().strip_prefix(prefix).map(str::to_owned));
-        let track = value("a=msid:").and_then(|msid| msid.split_once('|').and_then(|(_, rest)| rest.split_once(' ').map(|(_, track)| Sid::from_client(track))));
+        let track = value("a=msid:")
+            .and_then(|msid| msid.split_once('|').and_then(|(_, rest)| rest.split_once(' ').map(|(_, track)| Sid::from_client(track))));
         if let (Some(mid), Some(track)) = (value("a=mid:"), track) {
             sections.insert(mid, track);
         }

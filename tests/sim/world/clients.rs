@@ -135,7 +135,8 @@ impl World {
     /// Forgets connections that nobody uses any more.
     pub(super) fn sweep_conns(&mut self) {
         let used: Vec<ConnId> = self.clients.iter().filter_map(|client| client.conn).collect();
-        let gone: Vec<ConnId> = self.conns.iter().filter(|(conn, entry)| entry.cut && !used.contains(conn)).map(|(conn, _)| *conn).collect();
+        let gone: Vec<ConnId> =
+            self.conns.iter().filter(|(conn, entry)| entry.cut && !used.contains(conn)).map(|(conn, _)| *conn).collect();
         let _ = gone;
     }
 }

@@ -94,7 +94,9 @@ impl World {
             let (receiver, sender) = (&self.clients[id.0], &self.clients[track.client.0]);
             let receives = receiver.state == State::In && (receiver.plan.layout != Layout::Whep || receiver.promised.contains(sid));
             let source = sender.sources.iter().find(|source| self.sid_of(sender, source.number).as_ref() == Some(sid));
-            let Some(source) = source.filter(|source| source.stage == Stage::Live && sender.state == State::In && receives) else { continue };
+            let Some(source) = source.filter(|source| source.stage == Stage::Live && sender.state == State::In && receives) else {
+                continue;
+            };
             let layer = source.simulcast.then(|| match self.oracle.settings(id, sid).quality.unwrap_or(Quality::High) {
                 Quality::Low => 0,
                 Quality::Medium => 1,
@@ -153,18 +155,22 @@ impl World {
     /// The server had it and left a gap nevertheless.
     pub fn gaps_are_losses(&self) -> Result<(), Fault> {
         for client in &self.clients {
-            let pcs = [(konsil::room::command::Leg::Publisher, &client.publisher), (konsil::room::command::Leg::Subscriber, &client.subscriber)];
+            let pcs =
+                [(konsil::room::command::Leg::Publisher, &client.publisher), (konsil::room::command::Leg::Subscriber, &client.subscriber)];
             for (leg, pc) in pcs.into_iter().filter_map(|(leg, pc)| Some((leg, pc.as_ref()?))) {
                 for (ssrc, sink) in &pc.sinks {
                     for (low, high) in sink.seen.values().zip(sink.seen.values().skip(1)) {
-                        let same_run = low.tag.stream() == high.tag.stream() && high.seq - low.seq == high.tag.seq.wrapping_sub(low.tag.seq);
+                        let same_run =
+                            low.tag.stream() == high.tag.stream() && high.seq - low.seq == high.tag.seq.wrapping_sub(low.tag.seq);
                         let publisher = &self.clients[low.tag.client.0];
-                        let source = publisher.sends.iter().find(|(_, stream)| **stream == (low.tag.track, low.tag.layer)).map(|(ssrc, _)| *ssrc);
+                        let source =
+                            publisher.sends.iter().find(|(_, stream)| **stream == (low.tag.track, low.tag.layer)).map(|(ssrc, _)| *ssrc);
                         let Some(source) = source.filter(|_| same_run) else { continue };
                         for ahead in 1..high.seq - low.seq {
                             let sent = self.wire.has_sent(client.id, leg, **ssrc, low.seq + ahead);
                             if !sent && self.wire.has_arrived(publisher.id, source, low.tag.seq + ahead) {
-                                let words = format!("{:?} never got number {} of {ssrc:?}, though the server had it", client.id, low.seq + ahead);
+                                let words =
+                                    format!("{:?} never got number {} of {ssrc:?}, though the server had it", client.id, low.seq + ahead);
                                 return Err(Fault { invariant: "gaps_are_losses", at: since(self.now), words });
                             }
                         }
