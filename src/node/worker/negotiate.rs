@@ -11,10 +11,11 @@ use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_
 use crate::node::route::ice_credentials;
 use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress, prefer};
 use crate::room::command::Leg;
-use crate::room::media::MediaEvent;
+use crate::room::media::{MediaEvent, TrackSpec};
 
 use super::Worker;
 use super::data::{LOSSY, RELIABLE};
+use super::rooms::MediaTrack;
 
 /// Most media sections of an offer of ours; one more carries data.
 const OFFERED_MAX: usize = SECTIONS_MAX - 1;
@@ -95,16 +96,14 @@ impl Worker {
         let codecs: Vec<_> = offered.iter().map(|section| preferred(self, Mid::from(section.mid.as_str()))).collect();
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let mut events = Vec::new();
-        for track in entry.tracks.iter_mut().flatten().filter(|track| track.session == session) {
-            let carries = |section: &&Section| {
-                let named = track.spec.cids.contains(&section.track)
-                    || track.spec.cids.iter().any(|cid| cid.strip_prefix("mid:") == Some(&section.mid));
-                section.way.sends() && section.kind == Some(track.spec.kind) && named
-            };
-            let found = offered.iter().find(carries).map(|section| Mid::from(section.mid.as_str()));
-            // Some clients rename the media track of a section they go on sending by: the section decides then.
-            let still = track.mid.filter(|mid| offered.iter().any(|section| section.way.sends() && *section.mid == **mid));
-            let now = found.or(still);
+        let named = |spec: &TrackSpec| offered.iter().find(|section| section.carries(spec)).map(|section| Mid::from(section.mid.as_str()));
+        let own = |track: &&mut MediaTrack| track.session == session;
+        let claimed: Vec<Mid> = entry.tracks.iter_mut().flatten().filter(own).filter_map(|track| named(&track.spec)).collect();
+        for track in entry.tracks.iter_mut().flatten().filter(own) {
+            // Some clients rename the media track of a section they go on sending by: the section decides then, unless
+            // it carries another announced track now.
+            let goes_on = |mid: &Mid| !claimed.contains(mid) && offered.iter().any(|section| section.way.sends() && *section.mid == **mid);
+            let now = named(&track.spec).or(track.mid.filter(goes_on));
             if now == track.mid {
                 continue;
             }
@@ -344,6 +343,14 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
         peer.pending = Pending::Out(Box::new(pending));
     }
     placed
+}
+
+impl Section {
+    /// Whether the client sends this track by this section: its `a=msid` names it, or, without names, its `mid`.
+    fn carries(&self, spec: &TrackSpec) -> bool {
+        let named = spec.cids.iter().any(|cid| *cid == self.track || cid.strip_prefix("mid:") == Some(&self.mid));
+        self.way.sends() && self.kind == Some(spec.kind) && named
+    }
 }
 
 impl Peer {
