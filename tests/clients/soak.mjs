@@ -32,7 +32,7 @@ async function round(server, number) {
   } finally {
     await plain.stop();
   }
-  await until('everybody to be gone', () => gone(server), { timeout: REAPED_MS });
+  await until('everybody to be gone', () => gone(server), { within: REAPED_MS });
 }
 
 async function measure(server) {
@@ -50,7 +50,7 @@ for (let number = 1; number <= WARM_UP + 1 || Date.now() < end; number += 1) {
   if (number === WARM_UP) warm = last;
   console.log(`round ${number}: ${JSON.stringify(last)}`);
 }
-await until('rooms to end', async () => (await server.metric('konsil_rooms')) === 0, { timeout: REAPED_MS });
+await until('rooms to end', async () => (await server.metric('konsil_rooms')) === 0, { within: REAPED_MS });
 assert.ok(last.process_resident_memory_bytes < warm.process_resident_memory_bytes * GROWTH, 'memory grows');
 assert.ok(last.process_open_fds <= warm.process_open_fds + 2, 'descriptors leak');
 assert.deepEqual([last.konsil_tracks, last.konsil_signal_connections], [0, 0], 'something of those who left is left');
