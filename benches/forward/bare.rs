@@ -140,7 +140,7 @@ impl Loop {
                     let start = self.sender.arena.len();
                     self.sender.arena.extend_from_slice(&self.clear[clear.clone()]);
                     write_header(&mut self.sender.arena[start..start + HEADER], peer.sequence, 0x2000);
-                    peer.cipher.seal_tail(&mut self.sender.arena, start)?;
+                    peer.cipher.seal(&mut self.sender.arena, start)?;
                     self.sender.packets.push((peer.address, start..self.sender.arena.len()));
                 }
             }

@@ -1,4 +1,4 @@
-//! The traffic of the benchmark: rooms of people who send SRTP, counting what comes back.
+//! The traffic of the benchmark: rooms of people who send SRTP to each other over loopback.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -36,14 +36,21 @@ pub struct Load {
     pub publishers: usize,
     /// Packets in a second from each who sends, 50 of them Opus.
     pub rate: u32,
+    /// Whether all send at the same instants, as load generators do. Else their phases are spread,
+    /// as people's are, and a server that wakes up for each finds no batches.
+    pub in_step: bool,
 }
 
-/// The three loads: a lecture, small groups, consultations.
-pub const LOADS: [Load; 3] = [
-    Load { name: "1 x 50, 300 packets/s", rooms: 1, people: 51, publishers: 1, rate: 300 },
-    Load { name: "8 rooms of 4, 120 packets/s", rooms: 8, people: 4, publishers: 4, rate: 120 },
-    Load { name: "10 rooms of 2, 120 packets/s", rooms: 10, people: 2, publishers: 2, rate: 120 },
+/// The three loads, a lecture, small groups, consultations; those with several publishers both ways.
+pub const LOADS: [Load; 5] = [
+    Load { name: "1 x 50, 300 packets/s", rooms: 1, people: 51, publishers: 1, rate: 300, in_step: true },
+    Load { name: "8 rooms of 4, 120 packets/s", in_step: false, ..GROUPS },
+    Load { name: "8 rooms of 4, in step", ..GROUPS },
+    Load { name: "10 rooms of 2, 120 packets/s", in_step: false, ..CONSULTATIONS },
+    Load { name: "10 rooms of 2, in step", ..CONSULTATIONS },
 ];
+const GROUPS: Load = Load { name: "", rooms: 8, people: 4, publishers: 4, rate: 120, in_step: true };
+const CONSULTATIONS: Load = Load { name: "", rooms: 10, people: 2, publishers: 2, rate: 120, in_step: true };
 
 impl Load {
     /// How many people there are; number `n` sits in room `n / people`.
@@ -111,7 +118,8 @@ impl People {
             .filter(|number| self.load.publishes(*number))
             .flat_map(|number| {
                 // Phases spread like the multiples of the golden section: nobody sends in step.
-                let phase = Duration::from_secs(1).mul_f64((number as f64 * 0.618_034).fract());
+                let turn = if self.load.in_step { 0.0 } else { (number as f64 * 0.618_034).fract() };
+                let phase = Duration::from_secs(1).mul_f64(turn);
                 [Reverse((start + phase / FRAMES, number, true)), Reverse((start + phase / AUDIO_RATE, number, false))]
             })
             .collect();
@@ -155,7 +163,7 @@ impl Person {
         self.sequence = self.sequence.wrapping_add(1);
         let mut packet = vec![0x5A; HEADER + payload];
         write_header(&mut packet, self.sequence, 0x1000);
-        self.cipher.seal(&mut packet)?;
+        self.cipher.seal(&mut packet, 0)?;
         self.socket.send_to(&packet, server).map(|_| ())
     }
 

@@ -46,17 +46,9 @@ impl Cipher {
         Nonce::assume_unique_for_key(nonce)
     }
 
-    /// Seals the payload in place and appends the tag.
-    pub fn seal(&self, packet: &mut Vec<u8>) -> io::Result<()> {
-        let nonce = self.nonce(packet);
-        let (header, payload) = packet.split_at_mut(HEADER);
-        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(&*header), payload).map_err(io::Error::other)?;
-        packet.extend_from_slice(tag.as_ref());
-        Ok(())
-    }
-
-    /// Seals the last `HEADER` and payload bytes of `arena`, from `start` on, and appends the tag.
-    pub fn seal_tail(&self, arena: &mut Vec<u8>, start: usize) -> io::Result<()> {
+    /// Seals the packet that starts at `start` and reaches to the end of `arena`, in place, and
+    /// appends the tag.
+    pub fn seal(&self, arena: &mut Vec<u8>, start: usize) -> io::Result<()> {
         let packet = &mut arena[start..];
         let nonce = self.nonce(packet);
         let (header, payload) = packet.split_at_mut(HEADER);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ const FIRST_TENANT: &str = "default";
 const DRAIN: Duration = Duration::from_secs(3);
 /// How long the host link that is printed at the start is good.
 const HOST_LINK_TTL: Duration = Duration::from_secs(12 * 3600);
+
+/// Connections that the metrics listener takes at a time.
+const METRICS_CONNECTIONS: usize = 32;
 
 /// Runs the server until SIGTERM or SIGINT.
 ///
@@ -84,12 +88,14 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
         page,
     };
     let edge = Edge::new(EdgeLimits::new(config.limits.connections, config.limits.connections_per_source));
-    open_doors(config, doors, &edge, &core, &key, &run)?;
+    let certificate = Arc::clone(&doors.certificate);
+    open_doors(doors, &edge, &core, &key, &run)?;
     let _run_file: RunFile = state.announce(&run)?;
+    core.ready.store(true, Ordering::Relaxed);
     greet(&run);
     // Only systemd listens to this; elsewhere it does nothing.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    wait_for_the_end(config, &state, &interfaces).await?;
+    wait_for_the_end(|| certificate.replace(&pem(config, &state, advertised)?).map_err(Into::into)).await?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     core.stop(&edge).await
 }
@@ -110,6 +116,8 @@ struct Core {
     control: ControlHandle,
     media: MediaHandle,
     udp: Vec<SocketAddr>,
+    /// Whether new calls are taken, for `/readyz`.
+    ready: Arc<AtomicBool>,
     shutdown: oneshot::Sender<()>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -143,11 +151,13 @@ impl Core {
         let (shutdown, told) = oneshot::channel();
         let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, stats, shutdown: told };
         threads.push(task::start(parts)?);
-        Ok(Self { control, media, udp, shutdown, threads })
+        Ok(Self { control, media, udp, ready: Arc::default(), shutdown, threads })
     }
 
     /// Tells everybody, lets connections end, and ends the threads.
     async fn stop(self, edge: &Edge) -> anyhow::Result<()> {
+        self.ready.store(false, Ordering::Relaxed);
+        // It is gone already if the control task ended by a fault; the threads' results tell.
         let _ = self.shutdown.send(());
         let left = edge.drain(DRAIN).await;
         if left > 0 {
@@ -173,7 +183,7 @@ fn control_config(config: &Config) -> ControlConfig {
     }
 }
 
-fn open_doors(config: &Config, doors: Doors, edge: &Arc<Edge>, core: &Core, key: &ApiKey, run: &Run) -> anyhow::Result<()> {
+fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, key: &ApiKey, run: &Run) -> anyhow::Result<()> {
     let tenant = TenantId::new(FIRST_TENANT)?;
     let mut keyring = Keyring::new();
     keyring.insert(tenant.clone(), key.clone())?;
@@ -186,13 +196,26 @@ fn open_doors(config: &Config, doors: Doors, edge: &Arc<Edge>, core: &Core, key:
         clock: clock::wall,
         seed: clock::seed()?,
     });
+    let signal_connections = app.signal_connections();
     let router = http::router(app);
     let tls = Cover::Tls(server_config(doors.certificate)?);
     tokio::spawn(Arc::clone(edge).serve(doors.https, tls, router.clone()));
     if let Some(plain) = doors.plain {
         tokio::spawn(Arc::clone(edge).serve(plain, Cover::Clear, router));
     }
-    let _ = (config, doors.metrics);
+    let media = core.media.clone();
+    let numbers = http::metrics::Sources {
+        control: core.control.clone(),
+        workers: Arc::new(move || {
+            let media = media.clone();
+            Box::pin(async move { media.stats().await })
+        }),
+        signal_connections,
+        ready: Arc::clone(&core.ready),
+    };
+    // Scrapes have bounds of their own, so that a flood of calls cannot blind the operator.
+    let watch = Edge::new(EdgeLimits::new(METRICS_CONNECTIONS, METRICS_CONNECTIONS));
+    tokio::spawn(watch.serve(doors.metrics, Cover::Clear, http::metrics_router(numbers)));
     Ok(())
 }
 
@@ -221,18 +244,29 @@ fn host_link(page: &str, key: &ApiKey) -> anyhow::Result<String> {
 fn greet(run: &Run) {
     println!("Konsil is ready.\n");
     println!("  Page       {}", run.page);
-    println!("  Host link  {}\n", run.host_link);
+    if std::env::var_os("STATE_DIRECTORY").is_none() {
+        println!("  Host link  {}\n", run.host_link);
+    } else {
+        // A service's output goes to a log, where a link that opens a room must not stand (design section 4).
+        println!("  Host link  in run.json of the state folder\n");
+    }
     println!("  HTTPS {}   UDP {}   metrics http://{}/metrics", run.https, run.udp.join(" "), run.metrics);
     println!("  The certificate is self-signed unless http.cert is set: the browser asks once. Ctrl-C stops the server.");
 }
 
-async fn wait_for_the_end(config: &Config, state: &State, interfaces: &[IpAddr]) -> anyhow::Result<()> {
+/// Waits for SIGTERM or SIGINT; SIGHUP reads the certificate anew, as its renewal wants.
+async fn wait_for_the_end(reload: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let _ = (config, state, interfaces);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => match reload() {
+                Ok(()) => tracing::info!("certificate read anew"),
+                Err(error) => tracing::error!(%error, "the certificate could not be read anew; the old one stays"),
+            },
+        }
     }
-    Ok(())
 }

@@ -1,16 +1,64 @@
 //! Floor 4: wire formats in front of the control core.
 
+use axum::Router;
+use axum::http::header::{HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::get;
+
 pub mod auth;
 pub mod cors;
 pub mod error;
+pub mod extract;
+pub mod invite;
+pub mod join;
 pub mod livekit;
+pub mod metrics;
+mod openapi;
+pub mod paths;
+pub mod rooms;
 pub mod state;
 #[cfg(test)]
 mod testing;
+pub mod twirp;
+pub mod web;
+pub mod whip;
+pub mod wire;
 
+pub use metrics::metrics_router;
 pub use state::{AppState, Parts, WallClock};
 
+use error::Problem;
+
+/// What every answer says to a browser.
+const ALWAYS: [(HeaderName, HeaderValue); 2] =
+    [(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")), (REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
+
 /// Every route of the HTTPS listener.
-pub fn router(state: AppState) -> axum::Router {
-    axum::Router::new().merge(livekit::routes()).with_state(state)
+pub fn router(state: AppState) -> Router {
+    let ours = Router::new()
+        .merge(rooms::routes())
+        .merge(join::routes())
+        .merge(whip::routes())
+        .merge(web::routes())
+        .route("/openapi.json", get(openapi::serve))
+        .method_not_allowed_fallback(async || Problem::method());
+    Router::new()
+        .merge(livekit::routes())
+        .merge(twirp::routes())
+        .merge(ours)
+        .fallback(async || Problem::no_path())
+        .layer(map_response(harden))
+        .with_state(state)
 }
+
+async fn harden(mut response: Response) -> Response {
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.extend(ALWAYS);
+    response
+}
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

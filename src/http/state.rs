@@ -87,10 +87,13 @@ impl AppState {
         self.0.signers.get(tenant)
     }
 
-    /// The origins that this server is reached by.
+    /// The origin for links: the one that the caller used if it is ours, else the best known.
+    ///
+    /// A caller's word alone would let it put any host into a link that others trust.
     #[must_use]
-    pub fn origins(&self) -> &[String] {
-        &self.0.origins
+    pub fn origin(&self, host: Option<&str>) -> &str {
+        let used = |origin: &&String| host.is_some_and(|host| origin.strip_prefix("https://") == Some(host));
+        self.0.origins.iter().find(used).or(self.0.origins.first()).map_or("https://localhost", String::as_str)
     }
 
     /// Time since 1970 UTC.

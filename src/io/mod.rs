@@ -1,4 +1,4 @@
-//! Floor 3: sockets, threads, files around the pure floors.
+//! Floor 3: what touches the machine, around the pure floors.
 
 pub mod clock;
 pub mod control;

@@ -15,6 +15,8 @@ pub struct MediaRights {
     pub subscribe: bool,
     /// May send data messages.
     pub data: bool,
+    /// Is not shown to others: its data messages name no sender.
+    pub hidden: bool,
 }
 
 /// A track as the worker knows it.
@@ -26,6 +28,8 @@ pub struct TrackSpec {
     pub cids: Vec<String>,
     /// Audio or video.
     pub kind: MediaKind,
+    /// The codec that the publisher announced, which the answer must put first or browsers send another one.
+    pub codec: Option<Codec>,
     /// Announced simulcast layers.
     pub layers: Vec<VideoLayer>,
     /// Whether the publisher declared encrypted frames.
@@ -219,6 +223,11 @@ pub enum MediaEvent {
     },
     /// ICE and DTLS stand on the leg that carries media to the client.
     Connected {
+        /// Whose.
+        session: SessionId,
+    },
+    /// The session's PeerConnection has no media section left for what it should receive: a fresh one has.
+    Exhausted {
         /// Whose.
         session: SessionId,
     },

@@ -146,18 +146,23 @@ impl Room {
         self.participants.get(&session).map(|participant| &participant.sid)
     }
 
+    /// Whether this identity would find no place; if it is in the room already it takes its own.
+    #[must_use]
+    pub fn is_full_for(&self, identity: &Identity) -> bool {
+        let others = self.participants.len() - usize::from(self.identities.contains_key(identity));
+        others >= self.settings.max_participants as usize
+    }
+
     /// Lets somebody in; the same identity replaces its older session.
     ///
     /// # Errors
     /// [`JoinError`] says why not; then nothing has changed.
     pub fn join(&mut self, joining: Joining, now: Moment, chance: &mut Chance, out: &mut Vec<Effect>) -> Result<(), JoinError> {
         let identity = joining.grants.identity.clone().ok_or(JoinError::NoIdentity)?;
-        let replaced = self.session_of(&identity);
-        let others = self.participants.len() - usize::from(replaced.is_some());
-        if others >= self.settings.max_participants as usize {
+        if self.is_full_for(&identity) {
             return Err(JoinError::Full);
         }
-        if let Some(old) = replaced {
+        if let Some(old) = self.session_of(&identity) {
             self.remove(old, LeaveReason::DuplicateIdentity, now, out);
         }
         self.empty_since = None;
@@ -246,8 +251,9 @@ impl Room {
     pub fn close(&mut self, reason: LeaveReason, out: &mut Vec<Effect>) {
         for (session, participant) in std::mem::take(&mut self.participants) {
             if participant.has_signalling() {
-                // A full reconnect is right where the room's media failed: the clients come back to a fresh room.
-                let action = if reason == LeaveReason::MediaFailure { LeaveAction::Reconnect } else { LeaveAction::Disconnect };
+                // A full reconnect is right where the room itself is not over: the clients come back to a fresh one.
+                let fresh = matches!(reason, LeaveReason::MediaFailure | LeaveReason::ServerShutdown);
+                let action = if fresh { LeaveAction::Reconnect } else { LeaveAction::Disconnect };
                 out.push(Effect::Tell(session, Notice::Leave { reason, action }));
             }
             out.push(Effect::End(session));
@@ -292,11 +298,15 @@ impl Room {
             MediaEvent::Subscribed { track, .. } => self.track_heard(&track, out),
             MediaEvent::Connected { session } => self.active(session, out),
             MediaEvent::Refused { session, .. } => self.remove(session, LeaveReason::JoinFailure, now, out),
+            MediaEvent::Exhausted { session } => {
+                self.remove_with(session, LeaveReason::StateMismatch, LeaveAction::Reconnect, now, out);
+            }
             MediaEvent::Lost { session } => self.remove(session, LeaveReason::MediaFailure, now, out),
             MediaEvent::Speakers { speakers, .. } => self.speakers(&speakers, out),
             MediaEvent::Quality { levels, .. } => {
                 let view = |(session, level, score): &(SessionId, _, f32)| {
-                    Some(QualityView { participant: self.sid_of(*session)?.clone(), level: *level, score: *score })
+                    let participant = self.participants.get(session).filter(|participant| !participant.permission.hidden)?;
+                    Some(QualityView { participant: participant.sid.clone(), level: *level, score: *score })
                 };
                 let views: Vec<_> = levels.iter().filter_map(view).collect();
                 self.tell_all(|_| Notice::Quality(views.clone()), out);

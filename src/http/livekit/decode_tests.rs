@@ -118,7 +118,8 @@ fn permissions_name_participants_either_way() {
     assert_eq!((rules.rules[0].identity.clone(), rules.rules[0].all_tracks), (None, true));
     assert_eq!(rules.rules[1].identity, Identity::new("i").ok());
     assert_eq!(rules.rules[1].tracks, [Sid::from_client("TR_1")]);
-    let many = lk::SubscriptionPermission { all_participants: true, track_permissions: vec![Default::default(); RULES_MAX + 1] };
+    let many =
+        lk::SubscriptionPermission { all_participants: true, track_permissions: vec![lk::TrackPermission::default(); RULES_MAX + 1] };
     assert_eq!(decoded(Message::SubscriptionPermission(many)), Err(SignalError::TooLong("the list of permissions")));
 }
 

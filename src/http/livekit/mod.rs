@@ -1,4 +1,4 @@
-//! LiveKit's client protocol: `/rtc` with two PeerConnections, `/rtc/v1` with one.
+//! LiveKit's client protocol: `/rtc` with two peer connections, `/rtc/v1` with one.
 
 pub mod decode;
 pub mod encode;

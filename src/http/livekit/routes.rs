@@ -101,6 +101,10 @@ impl From<AuthError> for Refused {
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
+        // Of all refusals livekit-client passes on only the words of a 401 or 403.
+        if refusal == Refusal::RoomFull {
+            return Self(StatusCode::FORBIDDEN, refusal.to_string());
+        }
         // livekit-client takes a 404 without these words for a server that lacks the path, and tries another one.
         let text = if refusal == Refusal::RoomNotFound { "requested room does not exist".to_owned() } else { refusal.to_string() };
         Self(Problem::from(refusal).status(), text)

@@ -1,4 +1,4 @@
-//! Signalling over real WebSockets, with a scripted core at the channel's other end.
+//! Signalling over a real WebSocket, with a scripted core at the channel's other end.
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;

@@ -52,7 +52,7 @@ impl Refusal {
 /// Counters since the start, and what is open now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeStats {
-    /// Connections open now, WebSockets included.
+    /// Connections open now, those of a WebSocket included.
     pub open: usize,
     /// Connections that were let in.
     pub admitted: u64,

@@ -244,6 +244,7 @@ impl Control {
             | MediaEvent::Bound { session, .. }
             | MediaEvent::Unbound { session, .. }
             | MediaEvent::Subscribed { session, .. }
+            | MediaEvent::Exhausted { session }
             | MediaEvent::Lost { session }
             | MediaEvent::Unsealed { session, .. } => *session,
         };

@@ -29,7 +29,7 @@ impl Control {
     /// Requests that need neither disk nor worker.
     fn at_once(&mut self, request: Request, now: Moment) -> Result<Reply, Refusal> {
         match request {
-            Request::Validate { grants } => self.may_join(&grants).map(|_| Reply::Done),
+            Request::Validate { grants } => self.validate(&grants),
             Request::ListRooms { grants, names } => self.list_rooms(&grants, &names),
             Request::Room { grants, room } => self.visible(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
             Request::Participants { grants, room } => {
@@ -44,6 +44,14 @@ impl Control {
                 Err(Refusal::Invalid("this request is answered later"))
             }
         }
+    }
+
+    /// Whether a client with these grants would get in now.
+    fn validate(&self, grants: &Grants) -> Result<Reply, Refusal> {
+        let name = self.may_join(grants)?;
+        let room = self.find(grants, &name).and_then(|key| self.rooms.get(&key)).map(|entry| &entry.room);
+        let full = room.zip(grants.identity.as_ref()).is_some_and(|(room, identity)| room.is_full_for(identity));
+        if full { Err(Refusal::RoomFull) } else { Ok(Reply::Done) }
     }
 
     /// A room that the caller may see. A foreign tenant's room does not exist for it.
@@ -106,6 +114,10 @@ impl Control {
 
     fn mute(&mut self, grants: &Grants, name: &RoomName, identity: &Identity, track: Option<&Sid>, muted: bool) -> Result<Reply, Refusal> {
         let (key, _, session) = self.someone(grants, name, identity)?;
+        if !muted {
+            // Nobody opens another person's microphone or camera, least of all in a consultation.
+            return Err(Refusal::Invalid("only the participant can unmute; others can mute"));
+        }
         let mut tracks = Vec::new();
         self.with_room(key, |room, _, out| tracks = room.mute(session, track, muted, out));
         if track.is_some() && tracks.is_empty() {

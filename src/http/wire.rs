@@ -1,0 +1,308 @@
+//! The only JSON shapes of our own API.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::extract::Shape;
+use crate::access::role::Role;
+use crate::model::media::{Encryption, MediaKind, TrackSource};
+use crate::node::request::RoomMode;
+use crate::room::notice::{ParticipantState, ParticipantView, RoomView, TrackView};
+
+/// How media travels.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Through the server.
+    Sfu,
+    /// Browser to browser.
+    P2p,
+}
+
+impl From<Mode> for RoomMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Sfu => Self::Sfu,
+            Mode::P2p => Self::P2p,
+        }
+    }
+}
+
+/// Whether media must be encrypted end to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum E2ee {
+    /// Tracks that do not declare it are refused.
+    Required,
+    /// Tracks may declare it.
+    Optional,
+}
+
+/// A room to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRoom {
+    /// Its id: 1 to 256 bytes without control characters; a random one if absent.
+    pub id: Option<String>,
+    /// Default: `p2p` if `max_participants` is 2, else `sfu`.
+    pub mode: Option<Mode>,
+    /// Default: `required`.
+    pub e2ee: Option<E2ee>,
+    /// Most participants at a time.
+    pub max_participants: Option<u32>,
+    /// Seconds that the room lives while nobody is in it.
+    pub empty_timeout_s: Option<u32>,
+}
+
+impl Shape for NewRoom {
+    const FIELDS: &'static str =
+        r#"{"id"?: text, "mode"?: "sfu"|"p2p", "e2ee"?: "required"|"optional", "max_participants"?: number, "empty_timeout_s"?: number}"#;
+}
+
+/// A room.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Room {
+    /// Its id.
+    pub id: String,
+    /// How media travels.
+    pub mode: Mode,
+    /// Whether media must be encrypted end to end.
+    pub e2ee: E2ee,
+    /// Most participants at a time.
+    pub max_participants: u32,
+    /// Seconds that the room lives while nobody is in it.
+    pub empty_timeout_s: u32,
+    /// Seconds since 1970 when it was made.
+    pub created_at: u64,
+    /// Participants now, hidden ones not counted.
+    pub participants: u32,
+}
+
+impl From<&RoomView> for Room {
+    fn from(view: &RoomView) -> Self {
+        Self {
+            id: view.name.as_str().to_owned(),
+            mode: Mode::Sfu,
+            e2ee: if view.require_encryption { E2ee::Required } else { E2ee::Optional },
+            max_participants: view.max_participants,
+            empty_timeout_s: view.empty_timeout_s,
+            created_at: view.created_at_ms / 1000,
+            participants: view.participants,
+        }
+    }
+}
+
+/// The caller's rooms.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Rooms {
+    /// In the order of their ids.
+    pub rooms: Vec<Room>,
+}
+
+/// A published track.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Track {
+    /// Its id.
+    pub id: String,
+    /// `audio` or `video`.
+    #[schema(value_type = String)]
+    pub kind: &'static str,
+    /// `camera`, `microphone`, `screen_share`, `screen_share_audio` or `unknown`.
+    #[schema(value_type = String)]
+    pub source: &'static str,
+    /// Whether it is muted.
+    pub muted: bool,
+    /// Whether its publisher declares end-to-end encryption.
+    pub encrypted: bool,
+}
+
+impl From<&TrackView> for Track {
+    fn from(view: &TrackView) -> Self {
+        Self {
+            id: view.sid.to_string(),
+            kind: match view.kind {
+                MediaKind::Audio => "audio",
+                MediaKind::Video => "video",
+            },
+            source: match view.source {
+                TrackSource::Unknown => "unknown",
+                TrackSource::Camera => "camera",
+                TrackSource::Microphone => "microphone",
+                TrackSource::ScreenShare => "screen_share",
+                TrackSource::ScreenShareAudio => "screen_share_audio",
+            },
+            muted: view.muted,
+            encrypted: view.encryption != Encryption::None,
+        }
+    }
+}
+
+/// Tracks.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Tracks {
+    /// The tracks.
+    pub tracks: Vec<Track>,
+}
+
+/// Somebody in a room.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Participant {
+    /// The identity, unique in the room.
+    pub identity: String,
+    /// The id of this stay.
+    pub id: String,
+    /// The display name that the token gave, if any.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// `joined`, `active` once media stands, or `disconnected`.
+    #[schema(value_type = String)]
+    pub state: &'static str,
+    /// Seconds since 1970 of the join.
+    pub joined_at: u64,
+    /// Published tracks.
+    pub tracks: Vec<Track>,
+}
+
+impl From<&ParticipantView> for Participant {
+    fn from(view: &ParticipantView) -> Self {
+        Self {
+            identity: view.identity.as_str().to_owned(),
+            id: view.sid.to_string(),
+            name: view.name.clone(),
+            state: match view.state {
+                ParticipantState::Joined => "joined",
+                ParticipantState::Active => "active",
+                ParticipantState::Disconnected => "disconnected",
+            },
+            joined_at: view.joined_at_ms / 1000,
+            tracks: view.tracks.iter().map(Track::from).collect(),
+        }
+    }
+}
+
+/// Who is in a room.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Participants {
+    /// Everybody, hidden ones too.
+    pub participants: Vec<Participant>,
+}
+
+/// Muting or unmuting.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mute {
+    /// Which track; all of the participant's if absent.
+    pub track: Option<String>,
+    /// Mute or unmute.
+    pub muted: bool,
+}
+
+impl Shape for Mute {
+    const FIELDS: &'static str = r#"{"track"?: text, "muted": true|false}"#;
+}
+
+/// How an invitation travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InvitationKind {
+    /// As a link that carries a token.
+    Link,
+    /// As a code to type in.
+    Tan,
+}
+
+/// What the invited person will be.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InvitedRole {
+    /// Leads: publishes, receives and moderates.
+    Host,
+    /// Takes part: publishes and receives.
+    Guest,
+    /// Organises: moderates only.
+    Reception,
+    /// Watches: receives only.
+    Observer,
+}
+
+impl From<InvitedRole> for Role {
+    fn from(role: InvitedRole) -> Self {
+        match role {
+            InvitedRole::Host => Self::Host,
+            InvitedRole::Guest => Self::Guest,
+            InvitedRole::Reception => Self::Reception,
+            InvitedRole::Observer => Self::Observer,
+        }
+    }
+}
+
+/// An invitation to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvitation {
+    /// How it travels.
+    pub kind: InvitationKind,
+    /// What the invited person will be.
+    pub role: InvitedRole,
+    /// Whether it is good for one join only. Not available yet.
+    #[serde(default)]
+    pub single_use: bool,
+    /// Seconds since 1970 before which it is not good.
+    pub not_before: Option<u64>,
+    /// Seconds since 1970 after which it is not good; a day after its beginning if absent.
+    pub not_after: Option<u64>,
+}
+
+impl Shape for NewInvitation {
+    const FIELDS: &'static str = r#"{"kind": "link"|"tan", "role": "host"|"guest"|"reception"|"observer", "single_use"?: true|false, "not_before"?: seconds since 1970, "not_after"?: seconds since 1970}"#;
+}
+
+/// A guest that comes with an invitation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// The token of an invitation link.
+    pub invitation: Option<String>,
+    /// The organisation that a TAN is for. Not available yet.
+    pub tenant: Option<String>,
+    /// A TAN. Not available yet.
+    pub tan: Option<String>,
+}
+
+impl Shape for Join {
+    const FIELDS: &'static str = r#"{"invitation": text}"#;
+}
+
+/// How far a guest has come.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AdmissionState {
+    /// The room is open to the guest.
+    Admitted,
+}
+
+/// A guest's way into the room.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Admission {
+    /// How far the guest has come.
+    pub state: AdmissionState,
+    /// The guest's own token.
+    pub token: String,
+    /// Where LiveKit clients connect.
+    pub url: String,
+    /// STUN and TURN servers; none is needed in this version.
+    #[schema(value_type = Vec<Object>)]
+    pub ice_servers: Vec<serde_json::Value>,
+}
+
+/// An invitation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Invitation {
+    /// Its id, which is the identity that joins by it.
+    pub id: String,
+    /// `https://HOST/r/{room}#t={token}`. The server knows no end-to-end key: append `&k=` and the base64url of the 16 random
+    /// bytes that all links of this room share.
+    pub link: String,
+    /// Seconds since 1970.
+    pub expires_at: u64,
+}
