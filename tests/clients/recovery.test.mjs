@@ -30,7 +30,6 @@ const sid = (person) => person.do((it) => it.localParticipant.sid);
 const resumes = {
   'its WebSocket closes': (it) => it.engine.client.ws.close(),
   'its signalling reconnects': (it) => it.simulateScenario('signal-reconnect'),
-  'its first attempt to resume fails': (it) => it.simulateScenario('resume-reconnect'),
   'the server hangs up': (it) => it.simulateScenario('disconnect-signal-on-resume'),
   'the server asks for it': (it) => it.simulateScenario('migration'),
 };
@@ -39,6 +38,7 @@ const resumes = {
 const restarts = {
   'the client gives its session up': (it) => it.simulateScenario('full-reconnect'),
   'the server asks for it': (it) => it.simulateScenario('leave-full-reconnect'),
+  'its attempt to resume fails': (it) => it.simulateScenario('resume-reconnect'),
 };
 
 for (const layout of ['single', 'dual']) {
