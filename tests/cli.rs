@@ -1,5 +1,7 @@
 //! The command line as a shell sees it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -244,7 +244,12 @@ fn host_link(page: &str, key: &ApiKey) -> anyhow::Result<String> {
 fn greet(run: &Run) {
     println!("Konsil is ready.\n");
     println!("  Page       {}", run.page);
-    println!("  Host link  {}\n", run.host_link);
+    if std::env::var_os("STATE_DIRECTORY").is_none() {
+        println!("  Host link  {}\n", run.host_link);
+    } else {
+        // A service's output goes to a log, where a link that opens a room must not stand (design section 4).
+        println!("  Host link  in run.json of the state folder\n");
+    }
     println!("  HTTPS {}   UDP {}   metrics http://{}/metrics", run.https, run.udp.join(" "), run.metrics);
     println!("  The certificate is self-signed unless http.cert is set: the browser asks once. Ctrl-C stops the server.");
 }

@@ -1,17 +1,21 @@
 //! Link invitations: a signed token in the fragment of a link, which browsers send to no server.
 
+use super::auth::AuthError;
 use super::error::Problem;
 use super::paths::segment;
 use super::state::AppState;
-use super::wire::{Invitation, InvitationKind, NewInvitation};
+use super::wire::{Admission, AdmissionState, Invitation, InvitationKind, NewInvitation};
 use crate::access::jwt::{Claims, mint};
 use crate::access::role::Role;
+use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, TenantId};
 
 /// Seconds that a link lives unless its maker says otherwise: a day.
 pub const LIFE_S: u64 = 24 * 3600;
 /// Farthest end of a link from now in seconds: 90 days.
 pub const AHEAD_MAX_S: u64 = 90 * 24 * 3600;
+/// The attribute that makes a token an invitation's.
+pub const INVITATION: &str = "konsil.invitation";
 /// Letters of an identity's random part: 71 bits.
 const IDENTITY_LEN: usize = 12;
 
@@ -55,8 +59,35 @@ pub fn link(state: &AppState, tenant: &TenantId, room: &RoomName, host: Option<&
     let identity = Identity::new(&id).map_err(|_| Problem::internal())?;
     let mut claims = Claims::join(room, identity, String::new(), terms.role, terms.not_after);
     claims.not_before = terms.not_before;
+    claims.attributes.insert(INVITATION.to_owned(), "1".to_owned());
     let link = format!("{}/r/{}#t={}", state.origin(host), segment(room.as_str()), mint(signer, &claims));
     Ok(Invitation { id, link, expires_at: terms.not_after })
+}
+
+/// Somebody whose invitation was good.
+pub struct Admitted {
+    /// What the new token allows.
+    pub grants: Grants,
+    /// What the guest is told.
+    pub answer: Admission,
+}
+
+/// Exchanges an invitation's token for one with an identity of its own, as long and as strong as the invitation.
+///
+/// # Errors
+/// The token is refused, or is not an invitation's: other tokens stand for the one person they name.
+pub fn admit(state: &AppState, token: &str) -> Result<Admitted, Problem> {
+    let invited = state.keyring().verify(token, state.wall().as_secs()).map_err(AuthError::from)?;
+    let role = Role::of(&invited).filter(|_| invited.attributes.contains_key(INVITATION));
+    let (Some(role), Some(room)) = (role, &invited.room) else {
+        return Err(Problem::invalid("invitation must be the token of an invitation link"));
+    };
+    let signer = state.signer(&invited.tenant).ok_or_else(Problem::internal)?;
+    let identity = Identity::new(&format!("{role}-{}", state.random_text(IDENTITY_LEN))).map_err(|_| Problem::internal())?;
+    let token = mint(signer, &Claims::join(room, identity, String::new(), role, invited.expires_at));
+    let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
+    let url = state.origin(None).replacen("http", "ws", 1);
+    Ok(Admitted { grants, answer: Admission { state: AdmissionState::Admitted, token, url, ice_servers: Vec::new() } })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod cors;
 pub mod error;
 pub mod extract;
 pub mod invite;
+pub mod join;
 pub mod livekit;
 pub mod metrics;
 mod openapi;
@@ -38,6 +39,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 2] =
 pub fn router(state: AppState) -> Router {
     let ours = Router::new()
         .merge(rooms::routes())
+        .merge(join::routes())
         .merge(whip::routes())
         .merge(web::routes())
         .route("/openapi.json", get(openapi::serve))

@@ -163,7 +163,8 @@ async fn mute(
     Ok(Json(wire::Tracks { tracks: views.iter().map(Into::into).collect() }))
 }
 
-/// Makes a link into a room. It stands for one identity: who joins by it again replaces the earlier stay.
+/// Makes a link into a room. Guests exchange its token for their own by `POST /v1/join`; a client that joins by it as it
+/// is stands for one identity.
 #[utoipa::path(
     post, path = "/v1/rooms/{room}/invitations", tag = "invitations", security(("bearer" = [])),
     params(("room" = String, Path, description = "The room's id")),

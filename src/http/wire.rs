@@ -257,6 +257,44 @@ impl Shape for NewInvitation {
     const FIELDS: &'static str = r#"{"kind": "link"|"tan", "role": "host"|"guest"|"reception"|"observer", "single_use"?: true|false, "not_before"?: seconds since 1970, "not_after"?: seconds since 1970}"#;
 }
 
+/// A guest that comes with an invitation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// The token of an invitation link.
+    pub invitation: Option<String>,
+    /// The organisation that a TAN is for. Not available yet.
+    pub tenant: Option<String>,
+    /// A TAN. Not available yet.
+    pub tan: Option<String>,
+}
+
+impl Shape for Join {
+    const FIELDS: &'static str = r#"{"invitation": text}"#;
+}
+
+/// How far a guest has come.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AdmissionState {
+    /// The room is open to the guest.
+    Admitted,
+}
+
+/// A guest's way into the room.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Admission {
+    /// How far the guest has come.
+    pub state: AdmissionState,
+    /// The guest's own token.
+    pub token: String,
+    /// Where LiveKit clients connect.
+    pub url: String,
+    /// STUN and TURN servers; none is needed in this version.
+    #[schema(value_type = Vec<Object>)]
+    pub ice_servers: Vec<serde_json::Value>,
+}
+
 /// An invitation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Invitation {

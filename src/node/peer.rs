@@ -55,6 +55,8 @@ pub(super) struct OutSection {
     /// The client knows that the section carries nothing: only then may it carry another track, because browsers
     /// announce a new track only where there was none.
     pub quiet: bool,
+    /// It has carried a track before.
+    pub used: bool,
     /// The answer or offer that names the track is settled.
     pub settled: bool,
     /// The client's last offer has it as a receiving section; in an offer of ours it always is.
@@ -78,6 +80,7 @@ impl OutSection {
             kind,
             carried: None,
             quiet: true,
+            used: false,
             settled: false,
             offered: true,
             rewriter: Rewriter::new(start),
@@ -97,6 +100,7 @@ impl OutSection {
     pub fn carry(&mut self, track: TrackIndex, carried: Carried) {
         self.carried = Some((track, carried));
         self.quiet = false;
+        self.used = true;
         self.settled = false;
         self.settings = TrackSettings::default();
         self.pause();
@@ -104,8 +108,9 @@ impl OutSection {
         self.clogged = false;
     }
 
-    pub fn is_free(&self, kind: MediaKind) -> bool {
-        self.kind == kind && self.quiet && self.carried.is_none()
+    /// Whether a waiting track may be put here.
+    pub fn fits(&self, want: &Want) -> bool {
+        self.kind == want.kind && self.quiet && self.carried.is_none() && (!self.used || want.reuses())
     }
 }
 
@@ -122,6 +127,15 @@ pub(super) struct Want {
     pub track: TrackIndex,
     pub carried: Carried,
     pub kind: MediaKind,
+    pub encrypted: bool,
+}
+
+impl Want {
+    /// Whether a section that carried another track before is good enough. livekit-client (2.23, Chromium) does not
+    /// decrypt video of a receiver that it used for another participant before.
+    pub fn reuses(&self) -> bool {
+        self.kind == MediaKind::Audio || !self.encrypted
+    }
 }
 
 /// A proved remote address with the local one that it reaches us by.

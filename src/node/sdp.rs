@@ -1,4 +1,4 @@
-//! The few things that Konsil itself reads and changes in SDP text (RFC 8866); str0m does the rest.
+//! The few things in SDP text (RFC 8866) that Konsil sees to itself; str0m does the rest.
 
 use str0m::IceCreds;
 

@@ -1,4 +1,4 @@
-//! The words between a room's rules and the worker that carries its media.
+//! The words that a room's rules exchange with the worker that carries its media.
 
 use crate::model::ids::{Identity, RoomKey, SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, TrackSettings, VideoLayer};
@@ -15,6 +15,8 @@ pub struct MediaRights {
     pub subscribe: bool,
     /// May send data messages.
     pub data: bool,
+    /// Is not shown to others: its data messages name no sender.
+    pub hidden: bool,
 }
 
 /// A track as the worker knows it.
@@ -221,6 +223,11 @@ pub enum MediaEvent {
     },
     /// ICE and DTLS stand on the leg that carries media to the client.
     Connected {
+        /// Whose.
+        session: SessionId,
+    },
+    /// The session's PeerConnection has no media section left for what it should receive: a fresh one has.
+    Exhausted {
         /// Whose.
         session: SessionId,
     },

@@ -298,11 +298,15 @@ impl Room {
             MediaEvent::Subscribed { track, .. } => self.track_heard(&track, out),
             MediaEvent::Connected { session } => self.active(session, out),
             MediaEvent::Refused { session, .. } => self.remove(session, LeaveReason::JoinFailure, now, out),
+            MediaEvent::Exhausted { session } => {
+                self.remove_with(session, LeaveReason::StateMismatch, LeaveAction::Reconnect, now, out);
+            }
             MediaEvent::Lost { session } => self.remove(session, LeaveReason::MediaFailure, now, out),
             MediaEvent::Speakers { speakers, .. } => self.speakers(&speakers, out),
             MediaEvent::Quality { levels, .. } => {
                 let view = |(session, level, score): &(SessionId, _, f32)| {
-                    Some(QualityView { participant: self.sid_of(*session)?.clone(), level: *level, score: *score })
+                    let participant = self.participants.get(session).filter(|participant| !participant.permission.hidden)?;
+                    Some(QualityView { participant: participant.sid.clone(), level: *level, score: *score })
                 };
                 let views: Vec<_> = levels.iter().filter_map(view).collect();
                 self.tell_all(|_| Notice::Quality(views.clone()), out);

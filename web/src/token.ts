@@ -5,6 +5,8 @@ export interface Claims {
   host: boolean;
   roomAdmin: boolean;
   canPublish: boolean;
+  /** The token is an invitation's: it stands for many guests, not for one person. */
+  invitation: boolean;
   expiresAt: number | undefined;
 }
 
@@ -23,6 +25,7 @@ export function readClaims(token: string): Claims | undefined {
       host: payload.attributes?.['konsil.role'] === 'host',
       roomAdmin: payload.video?.roomAdmin === true,
       canPublish: payload.video?.canPublish !== false,
+      invitation: payload.attributes?.['konsil.invitation'] !== undefined,
       expiresAt: payload.exp,
     };
   } catch {

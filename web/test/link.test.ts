@@ -55,10 +55,11 @@ describe('claims', () => {
 
   it('knows the host', () => {
     const token = jwt({ exp: 7, attributes: { 'konsil.role': 'host' }, video: { roomAdmin: true } });
-    expect(readClaims(token)).toEqual({ host: true, roomAdmin: true, canPublish: true, expiresAt: 7 });
+    expect(readClaims(token)).toEqual({ host: true, roomAdmin: true, canPublish: true, invitation: false, expiresAt: 7 });
   });
 
   it('grants nothing that the token does not say', () => {
+    expect(readClaims(jwt({ attributes: { 'konsil.invitation': '1' } }))).toMatchObject({ invitation: true });
     expect(readClaims(jwt({ video: { canPublish: false } }))).toMatchObject({
       host: false,
       roomAdmin: false,

@@ -1,4 +1,4 @@
-//! How many connections are open, in all and from one source, with counters of what was refused.
+//! How many connections may be open, in all or from one source.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -52,7 +52,7 @@ impl Refusal {
 /// Counters since the start, and what is open now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeStats {
-    /// Connections open now, WebSockets included.
+    /// Connections open now, those of a WebSocket included.
     pub open: usize,
     /// Connections that were let in.
     pub admitted: u64,

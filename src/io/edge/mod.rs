@@ -33,7 +33,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Bounds of all listeners of one [`Edge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EdgeLimits {
-    /// Open connections, WebSockets included.
+    /// Open connections, those of a WebSocket included.
     pub connections: usize,
     /// Open connections from one IPv4 address or IPv6 /64.
     pub per_source: usize,
@@ -130,7 +130,7 @@ impl Edge {
 
     /// Stops accepting, closes connections that have asked nothing yet, lets running requests end, waits for all connections at most `deadline`, then cuts them.
     ///
-    /// Upgraded connections (WebSockets) are their handlers' to close; they are waited for, but not cut.
+    /// Upgraded connections (WebSocket) are their handlers' to close; they are waited for, but not cut.
     /// It returns how many connections were left at the deadline.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.phase.send_replace(Phase::Draining);

@@ -1,4 +1,4 @@
-//! The control core: rooms, sessions, connections. Requests and signals in, replies and orders out.
+//! The control core: requests or signals in, replies or orders out.
 
 mod join;
 mod requests;
@@ -244,6 +244,7 @@ impl Control {
             | MediaEvent::Bound { session, .. }
             | MediaEvent::Unbound { session, .. }
             | MediaEvent::Subscribed { session, .. }
+            | MediaEvent::Exhausted { session }
             | MediaEvent::Lost { session }
             | MediaEvent::Unsealed { session, .. } => *session,
         };

@@ -1,4 +1,4 @@
-//! Datagrams in: whose they are, and whether they are let in.
+//! Datagrams in: whose they are, whether they are let in.
 
 use std::net::SocketAddr;
 

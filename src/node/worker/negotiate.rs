@@ -1,4 +1,4 @@
-//! Offers and answers: which media section carries which track.
+//! Offers with their answers: which media section carries which track.
 
 use str0m::IceCreds;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -11,10 +11,14 @@ use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_
 use crate::node::route::ice_credentials;
 use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress, prefer};
 use crate::room::command::Leg;
-use crate::room::media::MediaEvent;
+use crate::room::media::{MediaEvent, TrackSpec};
 
 use super::Worker;
 use super::data::{LOSSY, RELIABLE};
+use super::rooms::MediaTrack;
+
+/// Most media sections of an offer of ours; one more carries data.
+const OFFERED_MAX: usize = SECTIONS_MAX - 1;
 
 impl Worker {
     /// A client offers: bind its tracks, give it what waits, answer.
@@ -92,16 +96,14 @@ impl Worker {
         let codecs: Vec<_> = offered.iter().map(|section| preferred(self, Mid::from(section.mid.as_str()))).collect();
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let mut events = Vec::new();
-        for track in entry.tracks.iter_mut().flatten().filter(|track| track.session == session) {
-            let carries = |section: &&Section| {
-                let named = track.spec.cids.contains(&section.track)
-                    || track.spec.cids.iter().any(|cid| cid.strip_prefix("mid:") == Some(&section.mid));
-                section.way.sends() && section.kind == Some(track.spec.kind) && named
-            };
-            let found = offered.iter().find(carries).map(|section| Mid::from(section.mid.as_str()));
-            // Some clients rename the media track of a section they go on sending by: the section decides then.
-            let still = track.mid.filter(|mid| offered.iter().any(|section| section.way.sends() && *section.mid == **mid));
-            let now = found.or(still);
+        let named = |spec: &TrackSpec| offered.iter().find(|section| section.carries(spec)).map(|section| Mid::from(section.mid.as_str()));
+        let own = |track: &&mut MediaTrack| track.session == session;
+        let claimed: Vec<Mid> = entry.tracks.iter_mut().flatten().filter(own).filter_map(|track| named(&track.spec)).collect();
+        for track in entry.tracks.iter_mut().flatten().filter(own) {
+            // Some clients rename the media track of a section they go on sending by: the section decides then, unless
+            // it carries another announced track now.
+            let goes_on = |mid: &Mid| !claimed.contains(mid) && offered.iter().any(|section| section.way.sends() && *section.mid == **mid);
+            let now = named(&track.spec).or(track.mid.filter(goes_on));
             if now == track.mid {
                 continue;
             }
@@ -128,7 +130,7 @@ impl Worker {
         let room = peer.room;
         let mut placed: Vec<(TrackIndex, usize)> = Vec::new();
         peer.wants.retain(|want| {
-            let Some(place) = peer.sections.iter().position(|section| section.offered && section.is_free(want.kind)) else { return true };
+            let Some(place) = peer.sections.iter().position(|section| section.offered && section.fits(want)) else { return true };
             peer.sections[place].carry(want.track, want.carried.clone());
             placed.push((want.track, place));
             false
@@ -183,17 +185,22 @@ impl Worker {
     fn ask_for_sections(&mut self, index: PeerIndex) {
         let Some(peer) = self.peer_mut(index).filter(|peer| !peer.offered.is_empty()) else { return };
         let mut missing = [0_u32; 2];
+        let mut exhausted = false;
         for kind in [MediaKind::Audio, MediaKind::Video] {
-            let wants = peer.wants.iter().filter(|want| want.kind == kind).count();
-            let free = peer.sections.iter().filter(|section| section.offered && section.kind == kind && section.carried.is_none()).count();
-            let room = SECTIONS_MAX.saturating_sub(peer.offered.len() + peer.asked.iter().sum::<u32>() as usize);
             let asked = peer.asked[kind as usize] as usize;
-            let need = wants.saturating_sub(free + asked).min(room);
-            missing[kind as usize] = u32::try_from(need).unwrap_or(0);
+            let need = peer.sections_needed(kind).saturating_sub(asked);
+            let room = SECTIONS_MAX.saturating_sub(peer.offered.len() + peer.asked.iter().sum::<u32>() as usize);
+            exhausted |= need > room;
+            missing[kind as usize] = u32::try_from(need.min(room)).unwrap_or(0);
             peer.asked[kind as usize] += missing[kind as usize];
         }
+        if exhausted {
+            let event = MediaEvent::Exhausted { session: peer.session };
+            return self.event(event);
+        }
+        let Some(peer) = self.peer_mut(index) else { return };
         let stale = peer.sections.iter().any(|section| section.carried.is_none() && !section.quiet);
-        let ripe = peer.wants.iter().any(|want| peer.sections.iter().any(|section| section.offered && section.is_free(want.kind)));
+        let ripe = peer.wants.iter().any(|want| peer.sections.iter().any(|section| section.offered && section.fits(want)));
         if missing != [0; 2] || ((stale || ripe) && peer.asked == [0; 2] && !peer.nudged) {
             peer.nudged = true;
             let event = MediaEvent::MediaSections { session: peer.session, audios: missing[0], videos: missing[1] };
@@ -230,6 +237,10 @@ impl Worker {
         }
         self.send_offer(index);
         self.mark(index);
+        let exhausted = self.peer(index).filter(|peer| !peer.wants.is_empty() && !peer.has_free_wants()).map(|peer| peer.session);
+        if let Some(session) = exhausted {
+            self.event(MediaEvent::Exhausted { session });
+        }
     }
 
     fn send_offer(&mut self, index: PeerIndex) {
@@ -313,10 +324,10 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
     }
     let mut placed = Vec::new();
     for want in std::mem::take(&mut peer.wants) {
-        let place = if let Some(place) = peer.sections.iter().position(|section| section.is_free(want.kind)) {
+        let place = if let Some(place) = peer.sections.iter().position(|section| section.fits(&want)) {
             api.set_direction(peer.sections[place].mid, Direction::SendOnly);
             place
-        } else if peer.sections.len() < SECTIONS_MAX {
+        } else if peer.sections.len() < OFFERED_MAX {
             let mid = api.add_media(str0m_kind(want.kind), Direction::SendOnly, None, None, None);
             peer.sections.push(OutSection::new(mid, want.kind, chance));
             peer.sections.len() - 1
@@ -332,6 +343,14 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
         peer.pending = Pending::Out(Box::new(pending));
     }
     placed
+}
+
+impl Section {
+    /// Whether the client sends this track by this section: its `a=msid` names it, or, without names, its `mid`.
+    fn carries(&self, spec: &TrackSpec) -> bool {
+        let named = spec.cids.iter().any(|cid| *cid == self.track || cid.strip_prefix("mid:") == Some(&self.mid));
+        self.way.sends() && self.kind == Some(spec.kind) && named
+    }
 }
 
 impl Peer {
@@ -355,7 +374,16 @@ impl Peer {
         listed.iter().find_map(|pt| codec_of(params.iter().find(|params| params.pt() == *pt)?))
     }
 
+    /// Sections that waiting tracks of one kind need beyond those that are free or will be.
+    fn sections_needed(&self, kind: MediaKind) -> usize {
+        let free = self.sections.iter().filter(|section| section.offered && section.kind == kind && section.carried.is_none());
+        let (used, fresh): (Vec<_>, Vec<_>) = free.partition(|section| section.used);
+        let (reusing, picky): (Vec<_>, Vec<_>) = self.wants.iter().filter(|want| want.kind == kind).partition(|want| want.reuses());
+        let left = fresh.len().saturating_sub(picky.len());
+        picky.len().saturating_sub(fresh.len()) + reusing.len().saturating_sub(left + used.len())
+    }
+
     fn has_free_wants(&self) -> bool {
-        self.wants.iter().any(|want| self.sections.len() < SECTIONS_MAX || self.sections.iter().any(|section| section.is_free(want.kind)))
+        self.wants.iter().any(|want| self.sections.len() < OFFERED_MAX || self.sections.iter().any(|section| section.fits(want)))
     }
 }

@@ -66,7 +66,8 @@ impl Worker {
         let Some(room) = self.by_key.get(&room).copied() else { return };
         let publisher = self.add_peer(id, sid, room, Leg::Publisher);
         let subscriber = if layout == Layout::Dual { self.add_peer(id, sid, room, Leg::Subscriber) } else { publisher };
-        self.sessions.insert(id, Session { room, rights, identity, publisher, subscriber });
+        let signalled = matches!(layout, Layout::Single | Layout::Dual);
+        self.sessions.insert(id, Session { room, signalled, rights, identity, publisher, subscriber });
         if let Some(room) = self.room_mut(room) {
             room.sessions.push(id);
         }
@@ -119,7 +120,10 @@ impl Worker {
         if peer.connected && peer.rtc.close().is_ok() {
             self.say_goodbye(&mut peer);
         }
-        self.by_ufrag.remove(peer.creds.ufrag.as_bytes());
+        // A restart that was never answered has left a second user name.
+        for creds in [Some(&peer.creds), peer.next_creds.as_ref()].into_iter().flatten() {
+            self.by_ufrag.remove(creds.ufrag.as_bytes());
+        }
         for path in &peer.paths {
             if self.by_address.get(&path.remote) == Some(&index) {
                 self.by_address.remove(&path.remote);
@@ -213,9 +217,10 @@ impl Worker {
     fn subscribe(&mut self, session: SessionId, sid: &Sid, publisher: Sid) {
         let Some(receiver) = self.sessions.get(&session).filter(|session| session.rights.subscribe) else { return };
         let (room, index) = (receiver.room, receiver.subscriber);
-        let Some((track, kind)) = self.room(room).and_then(|room| {
+        let Some((track, kind, encrypted)) = self.room(room).and_then(|room| {
             let at = room.find(sid)?;
-            Some((at, room.track(at)?.spec.kind))
+            let spec = &room.track(at)?.spec;
+            Some((at, spec.kind, spec.encrypted))
         }) else {
             return;
         };
@@ -224,7 +229,7 @@ impl Worker {
         if peer.wants.iter().any(|want| want.track == track) || peer.sections.iter().any(carried) {
             return;
         }
-        peer.wants.push(Want { track, carried: Carried { publisher, track: sid.clone() }, kind });
+        peer.wants.push(Want { track, carried: Carried { publisher, track: sid.clone() }, kind, encrypted });
         self.renegotiate(index);
     }
 

@@ -1,4 +1,5 @@
 import { ConnectionState, type Room, RoomEvent } from 'livekit-client';
+import { NotAdmitted, admission } from '../call/admission';
 import { createControls } from '../call/controls';
 import { Grid } from '../call/grid';
 import { Nameplates } from '../call/nameplates';
@@ -26,12 +27,13 @@ export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Prom
   const redraw = new MutationObserver(() => stage.showAll());
   redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
   try {
-    await session.connect(ticket.token);
+    await session.connect(await admission(ticket));
     names.introduce();
     void publish(shell, room, setup);
     return await ended;
   } catch (error) {
     await room.disconnect();
+    if (error instanceof NotAdmitted) return error.reason;
     return reasonOfFailure(error, ticket.claims.expiresAt, signalled());
   } finally {
     redraw.disconnect();

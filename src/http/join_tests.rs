@@ -1,0 +1,62 @@
+//! `POST /v1/join` against a scripted core.
+
+use super::*;
+use crate::http::testing::{Answer, NOW, admin, guest, room, scripted, send};
+use crate::node::request::{Refusal, Reply};
+
+async fn post(router: &Router, path: &str, bearer: Option<&str>, body: String) -> Answer {
+    let bearer = bearer.map(|token| format!("Bearer {token}")).unwrap_or_default();
+    let mut headers = vec![("content-type", "application/json")];
+    if !bearer.is_empty() {
+        headers.push(("authorization", bearer.as_str()));
+    }
+    send(router, &format!("POST {path}"), &headers, body).await
+}
+
+async fn invitation(router: &Router) -> String {
+    let answer = post(router, "/v1/rooms/r/invitations", Some(&admin()), r#"{"kind":"link","role":"guest"}"#.to_owned()).await;
+    let link = answer.json()["link"].as_str().unwrap().to_owned();
+    link.split_once("#t=").unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn each_exchange_is_another_guest() {
+    let (state, _) = scripted(|request| match request {
+        Request::Validate { .. } => Ok(Reply::Done),
+        _ => Ok(Reply::Room(room("r"))),
+    });
+    let router = crate::http::router(state.clone());
+    let body = serde_json::json!({ "invitation": invitation(&router).await }).to_string();
+    let (one, other) = (post(&router, "/v1/join", None, body.clone()).await, post(&router, "/v1/join", None, body).await);
+    assert_eq!(one.status.as_u16(), 200);
+    let json = one.json();
+    assert_eq!((json["state"].as_str(), json["url"].as_str()), (Some("admitted"), Some("wss://konsil.example")));
+    let grants = |answer: &Answer| state.keyring().verify(answer.json()["token"].as_str().unwrap(), NOW).unwrap();
+    let (one, other) = (grants(&one), grants(&other));
+    assert_ne!(one.identity, other.identity);
+    assert!(one.room_join && one.can_publish && !one.room_admin && !one.attributes.contains_key(invite::INVITATION));
+}
+
+#[tokio::test]
+async fn only_invitations_open_the_door() {
+    let (state, _) = scripted(|_| Ok(Reply::Done));
+    let router = crate::http::router(state);
+    let status = async |body: &str| post(&router, "/v1/join", None, body.to_owned()).await.status.as_u16();
+    assert_eq!(status(&serde_json::json!({ "invitation": guest() }).to_string()).await, 422);
+    assert_eq!(status(r#"{"invitation":"garbage"}"#).await, 401);
+    assert_eq!(status("{}").await, 422);
+    assert_eq!(status(r#"{"tenant":"default","tan":"123"}"#).await, 501);
+    assert_eq!(status(r#"{"invitation":"x","diagnosis":"y"}"#).await, 422);
+}
+
+#[tokio::test]
+async fn a_full_room_says_so() {
+    let (state, _) = scripted(|request| match request {
+        Request::Validate { .. } => Err(Refusal::RoomFull),
+        _ => Ok(Reply::Room(room("r"))),
+    });
+    let router = crate::http::router(state);
+    let body = serde_json::json!({ "invitation": invitation(&router).await }).to_string();
+    let answer = post(&router, "/v1/join", None, body).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["type"].as_str()), (409, Some("/problems/room-full")));
+}
