@@ -30,7 +30,6 @@ const sid = (person) => person.do((it) => it.localParticipant.sid);
 const resumes = {
   'its WebSocket closes': (it) => it.engine.client.ws.close(),
   'its signalling reconnects': (it) => it.simulateScenario('signal-reconnect'),
-  'its first attempt to resume fails': (it) => it.simulateScenario('resume-reconnect'),
   'the server hangs up': (it) => it.simulateScenario('disconnect-signal-on-resume'),
   'the server asks for it': (it) => it.simulateScenario('migration'),
 };
@@ -39,6 +38,7 @@ const resumes = {
 const restarts = {
   'the client gives its session up': (it) => it.simulateScenario('full-reconnect'),
   'the server asks for it': (it) => it.simulateScenario('leave-full-reconnect'),
+  'its attempt to resume fails': (it) => it.simulateScenario('resume-reconnect'),
 };
 
 for (const layout of ['single', 'dual']) {
@@ -172,18 +172,19 @@ test('who leaves by the server\'s wish is out', scene(async (here) => {
   await bert.told('participantDisconnected', 'anna');
 }));
 
-test('a server that stops says so and ends well', async () => {
+test('clients come back after the server was started anew', async () => {
   const server = await Server.start();
   const plain = await Plain.start(server);
   try {
-    const anna = await plain.join('stop', 'anna');
-    const bert = await plain.join('stop', 'bert');
+    const anna = await plain.join('update', 'anna', { layout: 'single' });
+    const bert = await plain.join('update', 'bert', { layout: 'dual' });
     await talk(anna, bert);
-    await server.stop();
-    for (const person of [anna, bert]) await person.told('disconnected', '3');
+    await server.restart();
+    for (const person of [anna, bert]) await person.told('restarted');
+    await talk(anna, bert);
   } finally {
     await plain.stop();
-    server.child.kill('SIGKILL');
+    await server.stop();
   }
 });
 

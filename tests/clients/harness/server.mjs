@@ -21,31 +21,37 @@ const STOP_MS = 20_000;
 /** A running server; ports are chosen by the system. */
 export class Server {
   /** `within` is a command that runs its arguments elsewhere, such as in a network namespace. */
-  static async start({ env = {}, within = [] } = {}) {
+  static async start(options = {}) {
     const server = new Server();
+    server.options = options;
     server.dir = mkdtempSync(path.join(tmpdir(), 'konsil-clients-'));
     server.logPath = path.join(server.dir, 'log');
     server.secrets = new Set();
-    const log = openSync(server.logPath, 'w');
-    const [command, ...args] = [...within, BINARY, 'serve', '--state', server.state];
-    server.child = spawn(command, args, {
+    await server.spawn({ KONSIL_HTTP_LISTEN: '[::]:0' });
+    return server;
+  }
+
+  async spawn(listen) {
+    const { env = {}, within = [] } = this.options;
+    const log = openSync(this.logPath, 'a');
+    const [command, ...args] = [...within, BINARY, 'serve', '--state', this.state];
+    this.child = spawn(command, args, {
       stdio: ['ignore', log, log],
       env: {
         ...process.env,
-        KONSIL_HTTP_LISTEN: '[::]:0',
         KONSIL_MEDIA_UDP_LISTEN: '[::]:0',
         KONSIL_METRICS_LISTEN: '127.0.0.1:0',
         KONSIL_LOG_LEVEL: 'debug',
+        ...listen,
         ...env,
       },
     });
     closeSync(log);
-    server.ended = new Promise((resolve, reject) => {
-      server.child.once('exit', (code, signal) => resolve({ code, signal }));
-      server.child.once('error', reject);
+    this.ended = new Promise((resolve, reject) => {
+      this.child.once('exit', (code, signal) => resolve({ code, signal }));
+      this.child.once('error', reject);
     });
-    await server.ready();
-    return server;
+    await this.ready();
   }
 
   get state() {
@@ -125,20 +131,31 @@ export class Server {
   /** Stops as systemd does, and looks at what the run left behind. */
   async stop() {
     if (!this.run) return;
+    try {
+      await this.end();
+    } finally {
+      rmSync(this.dir, { recursive: true, force: true });
+    }
+  }
+
+  /** Stops and starts again with the same state and HTTPS port, as an update does. */
+  async restart() {
+    await this.end();
+    await this.spawn({ KONSIL_HTTP_LISTEN: `[::]:${this.port}` });
+  }
+
+  async end() {
     const faults = this.child.exitCode === null ? await this.metric('konsil_room_faults_total').catch(() => 0) : 0;
     this.child.kill('SIGTERM');
     const late = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
     const end = await this.ended;
     clearTimeout(late);
     const log = this.log;
-    try {
-      assert.deepEqual(end, { code: 0, signal: null }, `the server must end well after SIGTERM; its log:\n${log.slice(-4000)}`);
-      assert.equal(faults, 0, `rooms ended by faults of the server; its log:\n${log.slice(-4000)}`);
-      assert.doesNotMatch(log, /panicked/, 'the server panicked');
-      for (const secret of this.secrets) assert.ok(!log.includes(secret), 'a token or the secret is in the log');
-    } finally {
-      rmSync(this.dir, { recursive: true, force: true });
-    }
+    assert.deepEqual(end, { code: 0, signal: null }, `the server must end well after SIGTERM; its log:\n${log.slice(-4000)}`);
+    assert.equal(faults, 0, `rooms ended by faults of the server; its log:\n${log.slice(-4000)}`);
+    assert.doesNotMatch(log, /panicked/, 'the server panicked');
+    
+    for (const secret of this.secrets) assert.ok(!log.includes(secret), 'a token or the secret is in the log');
   }
 }
 
