@@ -1,4 +1,4 @@
-//! The systemd unit and the kernel settings that come with it.
+//! The systemd unit with the kernel settings that it comes with.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
 

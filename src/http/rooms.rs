@@ -1,4 +1,4 @@
-//! `/v1/rooms`: rooms, who is in them and links into them.
+//! `/v1/rooms`: rooms, who is in them, links into them.
 
 use axum::Json;
 use axum::Router;

@@ -1,4 +1,4 @@
-//! WHIP and WHEP against a scripted core.
+//! WHIP or WHEP against a scripted core.
 
 use axum::body::Body;
 

@@ -1,4 +1,4 @@
-//! The way between one client's socket and the server, there and back.
+//! The way from one client's socket to the server, or back.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What is under way between clients, control core and workers, in the order of its arrival.
+//! What is under way between clients, control core, workers, in the order of its arrival.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Whole nodes and clients on virtual time over seeded lossy links. `SEEDS=lo..hi cargo test --test sim` runs more seeds.
+//! Whole nodes with clients on virtual time over seeded lossy links. `SEEDS=lo..hi cargo test --test sim` runs more seeds.
 
 mod client;
 mod director;

@@ -1,4 +1,4 @@
-//! A second opinion on who may have what, made from what clients say and not from what the server decides.
+//! A second opinion on who may have what, made from what clients say, not from what the server decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

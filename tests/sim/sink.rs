@@ -1,4 +1,4 @@
-//! What a client receives of one outgoing stream of the server, and what a decoder would make of it.
+//! What a client receives of one outgoing stream of the server, as a decoder would see it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A track that a client publishes: what it writes, and when.
+//! A track that a client publishes: what it writes when.
 
 use std::time::{Duration, Instant};
 

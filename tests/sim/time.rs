@@ -1,4 +1,4 @@
-//! Virtual time: one epoch for all runs of the process, and a grid that events fall on.
+//! Virtual time: one epoch for all runs of the process, with a grid that events fall on.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Media and data of a client, both ways.
+//! Media of a client, both ways, with its data.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A client as a browser would be: signalling, offers and answers, media, and the trouble it makes.
+//! A client as a browser would be: signalling, negotiation, media, the trouble it makes.
 
 mod media;
 mod negotiate;

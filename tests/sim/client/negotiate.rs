@@ -1,4 +1,4 @@
-//! Offers and answers, as a browser makes them.
+//! Negotiation as a browser does it.
 
 use std::time::Instant;
 

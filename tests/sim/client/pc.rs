@@ -1,4 +1,4 @@
-//! One PeerConnection of a client, with its sockets and the ways to the server.
+//! One PeerConnection of a client, with its sockets, with its ways to the server.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

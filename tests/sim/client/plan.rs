@@ -1,4 +1,4 @@
-//! Who a client is and what it may do, decided before it joins.
+//! Who a client is, decided before it joins.
 
 use fastrand::Rng;
 use konsil::model::grants::Grants;

@@ -1,4 +1,4 @@
-//! What a client says and hears by its signalling connection, and by requests for WHIP and WHEP.
+//! What a client says or hears by its signalling connection, or by requests for WHIP or WHEP.
 
 use std::time::Instant;
 

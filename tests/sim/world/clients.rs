@@ -1,4 +1,4 @@
-//! Carries between the clients and the control core.
+//! Carries from the clients to the control core, or back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Carries between the control core, the workers and the wire.
+//! Carries what the control core, the workers, the wire have for each other.
 
 use std::net::SocketAddr;
 
