@@ -114,6 +114,9 @@ test('who leaves is gone, and may come again', async () => {
   await cleo.sees('the microphone on', 'setup-mic', (it) => it.on === 'true');
   await cleo.click('join');
   await cleo.sees('the call', 'status', (it) => it.state === 'connected');
+  const before = cleo.identity;
+  cleo.identity = (await cleo.sees('the own tile', 'tile', (it) => it.local === 'true')).identity;
+  assert.notEqual(cleo.identity, before, 'two visits by one link are two guests');
   await anna.meets([cleo]);
 });
 

@@ -27,7 +27,7 @@ impl Worker {
         match self.accept(index, text) {
             Ok((answer, offered)) => {
                 self.remember_offer(index, offered);
-                self.bind_tracks(session);
+                self.bind_tracks(session, true);
                 self.assign_sections(index);
                 self.send_answer(index, &answer, id);
                 self.settle(index);
@@ -87,23 +87,19 @@ impl Worker {
         peer.offered = offered;
     }
 
-    /// Binds announced tracks to the sections that send them, and unbinds those whose section is gone.
-    pub(super) fn bind_tracks(&mut self, session: SessionId) {
+    /// Binds announced tracks to the sections that send them, and unbinds those whose section is gone. A `fresh` offer
+    /// has a section for every track that the client announced before it, so that what is left over belongs together.
+    pub(super) fn bind_tracks(&mut self, session: SessionId, fresh: bool) {
         let Some(owner) = self.sessions.get(&session) else { return };
         let (room, index) = (owner.room, owner.publisher);
         let Some(offered) = self.peer(index).map(|peer| peer.offered.clone()) else { return };
         let preferred = |worker: &Self, mid: Mid| worker.peer(index).and_then(|peer| peer.preferred_codec(mid));
-        let codecs: Vec<_> = offered.iter().map(|section| preferred(self, Mid::from(section.mid.as_str()))).collect();
+        let codecs: Vec<_> = offered.iter().map(|section| preferred(self, section.mid())).collect();
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let mut events = Vec::new();
-        let named = |spec: &TrackSpec| offered.iter().find(|section| section.carries(spec)).map(|section| Mid::from(section.mid.as_str()));
-        let own = |track: &&mut MediaTrack| track.session == session;
-        let claimed: Vec<Mid> = entry.tracks.iter_mut().flatten().filter(own).filter_map(|track| named(&track.spec)).collect();
-        for track in entry.tracks.iter_mut().flatten().filter(own) {
-            // Some clients rename the media track of a section they go on sending by: the section decides then, unless
-            // it carries another announced track now.
-            let goes_on = |mid: &Mid| !claimed.contains(mid) && offered.iter().any(|section| section.way.sends() && *section.mid == **mid);
-            let now = named(&track.spec).or(track.mid.filter(goes_on));
+        let mut own: Vec<&mut MediaTrack> = entry.tracks.iter_mut().flatten().filter(|track| track.session == session).collect();
+        let places = places(&own, &offered, fresh);
+        for (track, now) in own.iter_mut().zip(places) {
             if now == track.mid {
                 continue;
             }
@@ -345,7 +341,32 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
     placed
 }
 
+/// The section of each of a client's tracks.
+fn places(tracks: &[&mut MediaTrack], offered: &[Section], fresh: bool) -> Vec<Option<Mid>> {
+    let named = |track: &&mut MediaTrack| offered.iter().find(|section| section.carries(&track.spec)).map(Section::mid);
+    let mut places: Vec<Option<Mid>> = tracks.iter().map(named).collect();
+    // Some clients rename the media track of a section they go on sending by: the section decides then, unless it
+    // carries another announced track now.
+    for at in 0..tracks.len() {
+        let goes_on = |mid: &Mid| offered.iter().any(|section| section.way.sends() && section.mid() == *mid);
+        let before = tracks[at].mid.filter(|mid| goes_on(mid) && !places.contains(&Some(*mid)));
+        places[at] = places[at].or(before);
+    }
+    // Firefox writes an `a=msid` of its own making, which names no announced track.
+    for at in 0..if fresh { tracks.len() } else { 0 } {
+        let fits = |section: &&Section| {
+            section.way.sends() && section.kind == Some(tracks[at].spec.kind) && !places.contains(&Some(section.mid()))
+        };
+        places[at] = places[at].or_else(|| offered.iter().find(fits).map(Section::mid));
+    }
+    places
+}
+
 impl Section {
+    fn mid(&self) -> Mid {
+        Mid::from(self.mid.as_str())
+    }
+
     /// Whether the client sends this track by this section: its `a=msid` names it, or, without names, its `mid`.
     fn carries(&self, spec: &TrackSpec) -> bool {
         let named = spec.cids.iter().any(|cid| *cid == self.track || cid.strip_prefix("mid:") == Some(&self.mid));

@@ -154,7 +154,7 @@ impl Worker {
         let Some(room) = self.room_mut(index) else { return };
         room.insert(track);
         // The offer may have come before the announcement.
-        self.bind_tracks(session);
+        self.bind_tracks(session, false);
     }
 
     pub(super) fn remove_track(&mut self, session: SessionId, sid: &Sid) {

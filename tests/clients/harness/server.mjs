@@ -122,7 +122,8 @@ export class Server {
 
   /** Value of a metric, such as `konsil_rtp_packets_total{direction="in",kind="audio"}`. */
   async metric(name) {
-    const { text } = await request(http, new URL(`http://${this.run.metrics}/metrics`), {});
+    const { status, text } = await request(http, new URL(`http://${this.run.metrics}/metrics`), {});
+    assert.equal(status, 200, 'the metrics listener must answer');
     const line = text.split('\n').find((one) => one.startsWith(`${name} `));
     assert.ok(line, `no metric ${name} in\n${text}`);
     return Number(line.slice(name.length + 1));
