@@ -4,6 +4,7 @@ mod data;
 mod datagram;
 mod drain;
 mod fault;
+mod forged;
 mod forward;
 mod negotiate;
 mod orders;
