@@ -43,7 +43,7 @@ impl Worker {
         if peer.streams.iter().any(|stream| stream.ssrc == ssrc) {
             return None;
         }
-        let Peer { rtc, streams, opened, .. } = peer.as_mut();
+        let Peer { rtc, streams, opened, .. } = peer;
         let mut api = rtc.direct_api();
         if api.stream_rx(&ssrc).is_some() {
             return None;
