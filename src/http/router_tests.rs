@@ -23,7 +23,7 @@ async fn validate_says_success_or_why_not() {
 
     for (refusal, status, text) in [
         (Refusal::RoomNotFound, 404, "requested room does not exist"),
-        (Refusal::RoomFull, 409, "the room is full"),
+        (Refusal::RoomFull, 403, "the room is full"),
         (Refusal::ShuttingDown, 503, "the server is shutting down"),
     ] {
         let answer = send(&refusing(refusal), "GET /rtc/validate", &[("authorization", &bearer)], "").await;

@@ -146,7 +146,7 @@ async fn unknown_sessions_are_sent_back_to_join() {
 #[tokio::test]
 async fn refusals_have_a_status_before_the_upgrade() {
     let mut server = server(crate::http::router).await;
-    for (refusal, status) in [(Refusal::RoomFull, 409), (Refusal::NotAllowed("roomJoin"), 403), (Refusal::Busy, 503)] {
+    for (refusal, status) in [(Refusal::RoomFull, 403), (Refusal::NotAllowed("roomJoin"), 403), (Refusal::Busy, 503)] {
         let Err(Error::Http(response)) = server.open("/rtc", Err(refusal)).await.0 else { panic!("not refused") };
         assert_eq!(response.status(), status);
     }
