@@ -1,5 +1,7 @@
 //! Bad input to the core, without sockets: it is refused or counted, while the call beside it goes on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
+
 #[path = "bad_input/bounds.rs"]
 mod bounds;
 mod call;

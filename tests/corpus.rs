@@ -1,5 +1,8 @@
 //! Every input that fuzzing has kept, through the entries again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
+#![allow(clippy::print_stdout)] // of a test that fails, the last name printed is that of the input
+
 #[path = "../fuzz/entries/mod.rs"]
 mod entries;
 

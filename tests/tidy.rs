@@ -1,5 +1,7 @@
 //! House rules that the compiler does not check.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
+
 #[path = "tidy/floors.rs"]
 mod floors;
 #[path = "tidy/form.rs"]

@@ -13,11 +13,11 @@ use super::{dropped, dropped_as, goes_on};
 /// The user name of a guest's checks, with the password that signs them.
 pub fn credentials(call: &mut Call, guest: usize) -> (String, String) {
     let guest = &mut call.guests[guest];
-    let answers = call.events.iter().filter_map(|event| match event {
+    let answer = call.events.iter().rev().find_map(|event| match event {
         MediaEvent::Answer { session, sdp, .. } if *session == guest.session => Some(sdp),
         _ => None,
     });
-    let sdp = answers.last().unwrap();
+    let sdp = answer.unwrap();
     let value = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).unwrap().to_owned();
     let own = guest.rtc.direct_api().local_ice_credentials().ufrag;
     (format!("{}:{own}", value("a=ice-ufrag:")), value("a=ice-pwd:"))

@@ -24,7 +24,7 @@ struct Server {
 
 impl Server {
     fn new(config: ControlConfig) -> Self {
-        let now = Moment { instant: Instant::now(), wall: Duration::from_secs(1_800_000_000) };
+        let now = Moment { instant: Instant::now(), wall: Duration::from_hours(500_000) };
         Self { control: Control::new(config, Chance::new([9; 32])), now, joined: 0 }
     }
 
@@ -61,7 +61,7 @@ fn config() -> ControlConfig {
         auto_create: true,
         auto_require_encryption: false,
         max_participants: 3,
-        empty_timeout: Duration::from_secs(60),
+        empty_timeout: Duration::from_mins(1),
         sessions_max: 100,
         rooms_max: 100,
     }

@@ -227,7 +227,7 @@ impl Call {
                 Ok(Output::Event(Event::Connected)) => guest.connected = true,
                 Ok(Output::Event(_)) => {}
                 Err(_) => {
-                    guest.due = now + Duration::from_secs(3600);
+                    guest.due = now + Duration::from_hours(1);
                     break;
                 }
             }

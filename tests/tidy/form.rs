@@ -1,6 +1,6 @@
 //! The form of one file: its first line, its length, what it leaves unsaid.
 
-use super::scan::Facts;
+use super::scan::{Facts, Role};
 
 /// Most lines of a file.
 const FILE_MAX: usize = 600;
@@ -41,13 +41,13 @@ pub fn code_faults(facts: &Facts) -> Vec<(usize, String)> {
         long.map(|function| (function.line, format!("fn {} has {} lines, over {FUNCTION_MAX}", function.name, function.lines))).collect();
     for name in &facts.names {
         let text = name.name.as_str();
-        if name.called_as_macro && UNDONE_MACROS.contains(&text) {
+        if name.role == Role::Macro && UNDONE_MACROS.contains(&text) {
             faults.push((name.line, format!("{text}!: something is not done")));
         }
         if text == "dead_code" {
             faults.push((name.line, "keeps dead code".to_owned()));
         }
-        if name.test && name.called && !name.defined && SLEEPS.contains(&text) {
+        if name.test && name.role == Role::Called && SLEEPS.contains(&text) {
             faults.push((name.line, format!("{text}: a test waits for a condition or runs on virtual time")));
         }
     }

@@ -1,6 +1,6 @@
 //! What the pure floors never see: clocks, sockets, tasks, locks, unseeded chance, metrics, logs.
 
-use super::scan::{Facts, NameFact, PathFact};
+use super::scan::{Facts, NameFact, PathFact, Role};
 
 /// Floors below this are pure.
 pub const PURE_FLOORS: usize = 3;
@@ -48,7 +48,7 @@ fn foreign_name(file: &str, name: &NameFact) -> Option<String> {
     let text = name.name.as_str();
     let map = MAPS.contains(&text) && file != "src/model/map.rs";
     let atomic = text.starts_with("Atomic");
-    let local = text == "thread_local" && name.called_as_macro;
+    let local = text == "thread_local" && name.role == Role::Macro;
     (map || atomic || local || NAMES.contains(&text)).then(|| text.to_owned())
 }
 

@@ -17,12 +17,19 @@ pub struct NameFact {
     pub line: usize,
     pub test: bool,
     pub name: String,
-    /// What follows is `!`.
-    pub called_as_macro: bool,
-    /// What stands before is `.`, or it is the last segment of a path, and what follows are parentheses.
-    pub called: bool,
-    /// What stands before is `fn`.
-    pub defined: bool,
+    pub role: Role,
+}
+
+/// What a name stands for, as its neighbours tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `!` follows.
+    Macro,
+    /// Parentheses follow.
+    Called,
+    /// `fn` stands before.
+    Defined,
+    Other,
 }
 
 /// A function with a body.
@@ -210,15 +217,13 @@ impl Level<'_> {
 
     fn note_name(&self, at: usize, test: bool, facts: &mut Facts) {
         let before = at.checked_sub(1).map(|before| &self.tokens[before]);
-        let parentheses = matches!(self.tokens.get(at + 1), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
-        facts.names.push(NameFact {
-            line: line_of(&self.tokens[at]),
-            test,
-            name: self.tokens[at].to_string(),
-            called_as_macro: self.tokens.get(at + 1).is_some_and(|token| is_punct(token, '!')),
-            called: parentheses,
-            defined: before.is_some_and(|token| is_word(token, "fn")),
-        });
+        let role = match self.tokens.get(at + 1) {
+            _ if before.is_some_and(|token| is_word(token, "fn")) => Role::Defined,
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Role::Called,
+            Some(token) if is_punct(token, '!') => Role::Macro,
+            _ => Role::Other,
+        };
+        facts.names.push(NameFact { line: line_of(&self.tokens[at]), test, name: self.tokens[at].to_string(), role });
     }
 
     fn function(&self, at: usize, facts: &mut Facts) {
