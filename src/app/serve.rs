@@ -40,7 +40,7 @@ const FIRST_TENANT: &str = "default";
 /// How long connections may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 /// How long the host link that is printed at the start is good.
-const HOST_LINK_TTL: Duration = Duration::from_secs(12 * 3600);
+const HOST_LINK_TTL: Duration = Duration::from_hours(12);
 
 /// Connections that the metrics listener takes at a time.
 const METRICS_CONNECTIONS: usize = 32;

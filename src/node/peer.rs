@@ -195,6 +195,8 @@ pub(super) struct Peer {
     pub queued: Option<Instant>,
     /// When the client last proved that it is there (RFC 7675).
     pub heard: Instant,
+    /// RTP packets that the client's key has opened.
+    pub opened: u64,
     pub connected: bool,
     /// The control core was told that the client is gone.
     pub lost: bool,
@@ -261,6 +263,7 @@ impl Peer {
             due: now,
             queued: None,
             heard: now,
+            opened: 0,
             connected: false,
             lost: false,
             loss: 0.0,

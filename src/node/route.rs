@@ -10,7 +10,7 @@ use crate::model::map::{Seeded, SeededMap};
 /// Most addresses that one thread remembers for the others' sessions.
 pub const ROUTES_MAX: usize = 65_536;
 /// How long a route lives without a datagram. Consent checks come every few seconds (RFC 7675).
-pub const ROUTE_LIFETIME: Duration = Duration::from_secs(60);
+pub const ROUTE_LIFETIME: Duration = Duration::from_mins(1);
 /// Most media threads: the worker's letter in the ICE user name has so many values.
 pub const WORKERS_MAX: usize = 32;
 

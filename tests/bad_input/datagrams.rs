@@ -210,3 +210,31 @@ fn a_forged_source_does_not_end_a_call() {
     }
     assert!(!call.events.iter().any(|event| matches!(event, MediaEvent::Lost { .. })));
 }
+
+/// An RTP packet that names the section it belongs to (RFC 8843 §15) but is not sealed with anybody's key.
+fn unsealed_rtp(call: &Call, guest: usize, ssrc: u32) -> Vec<u8> {
+    /// str0m's number of the header extension.
+    const MID: u8 = 4;
+    let mid = call.guests[guest].mid.to_string();
+    let mut bytes = vec![0x90, 111, 0x12, 0x34, 0, 0, 0, 1];
+    bytes.extend(ssrc.to_be_bytes());
+    let mut extension = vec![MID << 4 | u8::try_from(mid.len() - 1).unwrap()];
+    extension.extend(mid.as_bytes());
+    extension.resize(extension.len().next_multiple_of(4), 0);
+    bytes.extend([0xbe, 0xde, 0, u8::try_from(extension.len() / 4).unwrap()]);
+    bytes.extend(extension);
+    bytes.extend([7; 60]);
+    bytes
+}
+
+#[test]
+fn a_forged_packet_takes_over_no_stream() {
+    let mut call = Call::of_two();
+    goes_on(&mut call, 0, 1);
+    let own = call.guests[0].address;
+    for ssrc in 1..100 {
+        let forged = unsealed_rtp(&call, 0, ssrc);
+        call.datagram(own, &forged);
+        goes_on(&mut call, 0, 1);
+    }
+}

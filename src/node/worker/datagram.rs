@@ -64,6 +64,8 @@ impl Worker {
         }
         let check = local_ufrag(bytes).is_some();
         let known = peer.paths.iter().any(|path| path.remote == source);
+        let before = self.before_packet(index, bytes);
+        let Some(peer) = self.peer_mut(index) else { return };
         let refused = peer.rtc.handle_input(input).is_err();
         if refused {
             self.drop_datagram("refused");
@@ -72,6 +74,9 @@ impl Worker {
         }
         let mark = self.out.len();
         self.drain(index);
+        if let Some(before) = before {
+            self.after_packet(index, &before);
+        }
         if check && known && !refused {
             // From an address that it knows, str0m admits checks unread; it answers only those with the right password.
             if self.answered(mark, source, bytes) {

@@ -40,7 +40,10 @@ impl Worker {
                     let bytes = transmit.contents.into();
                     self.out.push_back(WorkerOutput::Transmit { destination, local, bytes });
                 }
-                Ok(Output::Event(Event::RtpPacket(packet))) => self.packets.push((index, packet)),
+                Ok(Output::Event(Event::RtpPacket(packet))) => {
+                    peer.opened += 1;
+                    self.packets.push((index, packet));
+                }
                 Ok(Output::Event(event)) => self.peer_event(index, event),
                 // An error is not yet the end of a call; str0m says whether it is.
                 Err(_) if peer.rtc.is_alive() => {}

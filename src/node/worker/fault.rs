@@ -64,7 +64,7 @@ mod tests {
         str0m::crypto::from_feature_flags().install_process_default();
         let config = WorkerConfig { index: WorkerIndex(0), workers: 1, candidates: vec!["192.0.2.1:3478".parse().unwrap()] };
         let mut worker = Worker::new(config, Chance::new([1; 32]), now);
-        let rights = MediaRights { publish: true, subscribe: true, data: true };
+        let rights = MediaRights { publish: true, subscribe: true, data: true, hidden: false };
         for number in [1, 2] {
             let room = RoomKey(number);
             let (session, sid, identity) = (SessionId(number), Sid::from_client("PA_x"), Identity::new("x").unwrap());

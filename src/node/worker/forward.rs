@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use str0m::media::{KeyframeRequest, KeyframeRequestKind, Rid};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, StreamTxQueueInfo};
 
 use crate::model::media::{Codec, MediaKind, Quality};
 use crate::model::stats::Direction;
@@ -132,7 +132,7 @@ impl Worker {
         let (session, room) = (peer.session, peer.room);
         let (track, _) = self.room(room)?.tracks_of(session).find(|(_, track)| track.mid == Some(mid))?;
         let peer = self.peers.get_mut(index.0 as usize)?.as_deref_mut()?;
-        let quality = rid.map_or(Quality::High, |rid| quality_of(&rid));
+        let quality = rid.map_or(Quality::High, quality_of);
         peer.streams.retain(|stream| stream.ssrc != ssrc);
         if peer.streams.len() < STREAMS_MAX {
             peer.streams.push(InStream { ssrc, track: Some(track), quality });
@@ -195,8 +195,8 @@ fn unsealed(media: &mut MediaTrack, codec: Codec, red: bool, packet: &RtpPacket)
 }
 
 /// LiveKit's rids by quality; a single layer counts as the best.
-fn quality_of(rid: &Rid) -> Quality {
-    match &**rid {
+fn quality_of(rid: Rid) -> Quality {
+    match &*rid {
         "q" => Quality::Low,
         "h" => Quality::Medium,
         _ => Quality::High,
@@ -230,7 +230,7 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     let packet = shared.packet;
     let mut api = peer.rtc.direct_api();
     let Some(stream) = api.stream_tx_by_mid(section.mid, None) else { return false };
-    let waits = stream.queue_info().and_then(|queue| queue.first_unsent());
+    let waits = stream.queue_info().and_then(StreamTxQueueInfo::first_unsent);
     if waits.is_some_and(|since| now.saturating_duration_since(since) > QUEUE_MAX) {
         if !section.clogged {
             section.clogged = true;

@@ -4,6 +4,7 @@ mod data;
 mod datagram;
 mod drain;
 mod fault;
+mod forged;
 mod forward;
 mod negotiate;
 mod orders;
@@ -289,12 +290,12 @@ impl Worker {
         self.out.push_back(WorkerOutput::Event(event));
     }
 
-    fn peer(&self, index: PeerIndex) -> Option<&Box<Peer>> {
-        self.peers.get(index.0 as usize)?.as_ref()
+    fn peer(&self, index: PeerIndex) -> Option<&Peer> {
+        self.peers.get(index.0 as usize)?.as_deref()
     }
 
-    fn peer_mut(&mut self, index: PeerIndex) -> Option<&mut Box<Peer>> {
-        self.peers.get_mut(index.0 as usize)?.as_mut()
+    fn peer_mut(&mut self, index: PeerIndex) -> Option<&mut Peer> {
+        self.peers.get_mut(index.0 as usize)?.as_deref_mut()
     }
 
     /// Notes that a peer has something to drain.

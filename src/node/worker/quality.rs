@@ -59,14 +59,11 @@ impl Worker {
     /// Counts NACKs, of which str0m tells the sum of each stream.
     pub(super) fn nack_stats(&mut self, index: PeerIndex, direction: Direction, stream: (Mid, Option<Rid>), sum: u64) {
         let Some(peer) = self.peer_mut(index) else { return };
-        let known = match peer.nacks.iter_mut().find(|known| (known.0, known.1) == (direction, stream)) {
-            Some(known) => known,
-            None => {
-                peer.nacks.push((direction, stream, 0));
-                let last = peer.nacks.len() - 1;
-                &mut peer.nacks[last]
-            }
-        };
+        let at = peer.nacks.iter().position(|known| (known.0, known.1) == (direction, stream)).unwrap_or_else(|| {
+            peer.nacks.push((direction, stream, 0));
+            peer.nacks.len() - 1
+        });
+        let known = &mut peer.nacks[at];
         let new = sum.saturating_sub(known.2);
         known.2 = sum;
         self.stats.nacks.add(direction, new);
