@@ -181,16 +181,25 @@ fn dress_line(line: &str, creds: &IceCreds, sends: bool, carried: Option<&Carrie
     }
 }
 
-/// Puts the payload types of a codec first in an answer's sections. The client sends what stands first there
+/// What a client announced to send by a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The codec.
+    pub codec: Codec,
+    /// Whether Opus may come wrapped in RED (RFC 2198).
+    pub red: bool,
+}
+
+/// Puts the payload types of announced codecs first in an answer's sections. The client sends what stands first there
 /// (JSEP, RFC 8829 §5.11), and LiveKit clients leave it to the server to put their announced codec there.
 ///
-/// `wanted` is asked with each section's `mid`.
+/// `announced` is asked with each section's `mid`.
 #[must_use]
-pub fn prefer(sdp: &str, wanted: impl Fn(&str) -> Option<Codec>) -> String {
+pub fn prefer(sdp: &str, announced: impl Fn(&str) -> Option<Announced>) -> String {
     let mut out = String::with_capacity(sdp.len());
     for part in sections_of(sdp) {
         let mid = part.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap_or_default().trim_end();
-        let moved = wanted(mid).and_then(|codec| reorder(part, codec));
+        let moved = announced(mid).and_then(|wanted| reorder(part, wanted));
         match moved.zip(part.split_once('\n')) {
             Some((first, (_, rest))) => [&first, "\r\n", rest].iter().for_each(|text| out.push_str(text)),
             None => out.push_str(part),
@@ -199,16 +208,24 @@ pub fn prefer(sdp: &str, wanted: impl Fn(&str) -> Option<Codec>) -> String {
     out
 }
 
-/// The `m=` line with the codec's payload types first, if there are any.
-fn reorder(part: &str, codec: Codec) -> Option<String> {
-    let of_codec = |payload: &str| {
-        let names = part.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(' '));
-        names.filter(|(listed, _)| *listed == payload).any(|(_, name)| name.split('/').next().and_then(Codec::from_mime) == Some(codec))
+/// The `m=` line with what is wanted first, unless it lists nothing of it.
+fn reorder(part: &str, wanted: Announced) -> Option<String> {
+    let name_of = |payload: &str| {
+        let mut maps = part.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(' '));
+        maps.find(|(listed, _)| *listed == payload).and_then(|(_, name)| name.split('/').next())
     };
-    let fields: Vec<&str> = part.lines().next()?.trim_end().split(' ').collect();
-    let (head, payloads) = fields.split_at_checked(3)?;
-    let (first, others): (Vec<&str>, Vec<&str>) = payloads.iter().partition(|payload| of_codec(payload));
-    (!first.is_empty()).then(|| [head, &first, &others].concat().join(" "))
+    let rank = |payload: &&str| match name_of(payload) {
+        Some("red") => usize::from(wanted.codec != Codec::Opus || !wanted.red) * 2,
+        Some(name) if Codec::from_mime(name) == Some(wanted.codec) => 1,
+        _ => 2,
+    };
+    let mut fields: Vec<&str> = part.lines().next()?.trim_end().split(' ').collect();
+    let (_, payloads) = fields.split_at_mut_checked(3)?;
+    if payloads.iter().all(|payload| rank(payload) == 2) {
+        return None;
+    }
+    payloads.sort_by_key(rank);
+    Some(fields.join(" "))
 }
 
 #[cfg(test)]
@@ -244,12 +261,21 @@ mod tests {
     fn announced_codecs_stand_first() {
         let answer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108\r\na=mid:a\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n\
             a=rtpmap:102 H264/90000\r\na=rtpmap:103 rtx/90000\r\na=rtpmap:108 H264/90000\r\nm=video 0 UDP/TLS/RTP/SAVPF\r\na=mid:b\r\n";
-        let preferring = |codec| prefer(answer, |mid| (mid == "a").then_some(codec));
+        let preferring = |codec| prefer(answer, |mid| (mid == "a").then_some(Announced { codec, red: true }));
         assert_eq!(preferring(Codec::H264), answer.replace("96 97 102 103 108", "102 108 96 97 103"));
         assert_eq!(preferring(Codec::Av1), answer);
         assert_eq!(prefer(answer, |_| None), answer);
-        assert_eq!(prefer(answer, |mid| (mid == "b").then_some(Codec::Vp8)), answer);
-        assert_eq!(prefer("", |_| Some(Codec::Vp8)), "");
+        assert_eq!(prefer(answer, |mid| (mid == "b").then_some(Announced { codec: Codec::Vp8, red: false })), answer);
+        assert_eq!(prefer("", |_| Some(Announced { codec: Codec::Vp8, red: false })), "");
+    }
+
+    #[test]
+    fn red_stands_first_only_where_announced() {
+        let answer =
+            |payloads| format!("v=0\r\nm=audio 9 X {payloads}\r\na=mid:a\r\na=rtpmap:63 red/48000/2\r\na=rtpmap:111 opus/48000/2\r\n");
+        let preferring = |payloads, red| prefer(&answer(payloads), |_| Some(Announced { codec: Codec::Opus, red }));
+        assert_eq!(preferring("63 111", false), answer("111 63"));
+        assert_eq!(preferring("9 111 63", true), answer("63 111 9"));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct TrackSpec {
     pub kind: MediaKind,
     /// The codec that the publisher announced, which the answer must put first or browsers send another one.
     pub codec: Option<Codec>,
+    /// Whether sound may come wrapped in RED (RFC 2198).
+    pub red: bool,
     /// Announced simulcast layers.
     pub layers: Vec<VideoLayer>,
     /// Whether the publisher declared encrypted frames.

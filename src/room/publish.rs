@@ -71,6 +71,8 @@ impl Room {
             cids,
             kind: view.kind,
             codec: view.codec,
+            // Browsers seal the whole RED payload, which nobody could unwrap then for a receiver without RED.
+            red: !view.disable_red && view.encryption == Encryption::None,
             layers: view.layers.clone(),
             encrypted: view.encryption != Encryption::None,
             muted: view.muted,

@@ -78,6 +78,18 @@ test('codecs of several publishers meet at one subscriber', scene(async ({ join 
   for (const one of await bert.hears(wanted)) assert.match(one.codec, new RegExp(one.from, 'i'));
 }));
 
+test('sealed sound goes without RED, clear sound with it', scene(async ({ join }) => {
+  const sent = (person) =>
+    person.do(async (it) => {
+      const [section] = it.engine.pcManager.publisher._pc.getTransceivers().filter((one) => one.sender.track?.kind === 'audio');
+      return section.sender.getParameters().codecs[0].mimeType;
+    });
+  const clear = await join('red', 'anna', { video: false });
+  const sealed = await join('red-sealed', 'anna', { video: false, key: 'the key' });
+  assert.match(await sent(clear), /red/i);
+  assert.match(await sent(sealed), /opus/i);
+}));
+
 test('who speaks is told, and who falls silent', scene(async ({ join }) => {
   const anna = await join('speakers', 'anna', quiet);
   const bert = await join('speakers', 'bert', quiet);

@@ -9,7 +9,7 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind};
 use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_of, str0m_kind};
 use crate::node::route::ice_credentials;
-use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress, prefer};
+use crate::node::sdp::{self, Announced, SECTIONS_MAX, SdpFault, Section, dress, prefer};
 use crate::room::command::Leg;
 use crate::room::media::{MediaEvent, TrackSpec};
 
@@ -144,7 +144,7 @@ impl Worker {
         let tracks = self.room(peer.room).map(|room| room.tracks.as_slice()).unwrap_or_default();
         let announced = |mid: &str| {
             let track = tracks.iter().flatten().find(|track| track.peer == index && track.mid.is_some_and(|known| *known == *mid))?;
-            track.spec.codec
+            Some(Announced { codec: track.spec.codec?, red: track.spec.red })
         };
         let sdp = prefer(&dress(answer, &peer.creds, |mid| peer.carried(mid)), announced);
         let event = MediaEvent::Answer { session: peer.session, sdp, id, mids: peer.mids() };
