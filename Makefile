@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SEEDS ?= 1..100
 SECONDS_EACH ?= 60
 
-.PHONY: help run build test lint unit web-test clients python sim fuzz bench soak setup clean
+.PHONY: help run build test lint unit web-test packaging clients clients-setup sim fuzz bench soak setup clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ build: web/dist/index.html
 	$(CARGO) build --locked
 
 ## make test       everything that CI runs
-test: setup lint unit web-test python clients
+test: setup lint unit web-test packaging clients
 
 setup: target/.apt web/dist/index.html
 
@@ -60,12 +60,35 @@ lint: web/dist/index.html $(TOOLS)/bin/cargo-deny
 unit: web/dist/index.html
 	$(CARGO) test --locked
 
+packaging: build
+	python3 tests/image.py target/debug/konsil
+
 web-test: web/node_modules/.stamp
 	cd web && npm run check && npm test
+
+tests/clients/node_modules/.stamp: tests/clients/package.json tests/clients/package-lock.json
+	cd tests/clients && npm ci --no-audit --no-fund
+	@touch $@
+
+clients-setup: setup build tests/clients/node_modules/.stamp
+
+clients: clients-setup
+	cd tests/clients && npm test
 
 ## make sim        more seeds for the simulation: make sim SEEDS=1..1000
 sim:
 	SEEDS=$(SEEDS) $(CARGO) test --locked --test sim -- --nocapture
+
+## make fuzz       each fuzz target for SECONDS_EACH seconds (60), with AddressSanitizer
+fuzz: $(TOOLS)/bin/cargo-fuzz
+	for target in $$(sed -n '/^\[\[bin\]\]/{n;s/name = "\(.*\)"/\1/p}' fuzz/Cargo.toml); do \
+		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=target/fuzz PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" \
+			$(CARGO) fuzz run $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=4096; \
+	done
+
+## make soak       joins and leaves by real browsers for SECONDS_EACH seconds, then looks for what grew
+soak: clients-setup
+	cd tests/clients && SECONDS_EACH=$(SECONDS_EACH) node soak.mjs
 
 ## make bench      CPU per forwarded packet, beside a bare loop with the same traffic
 bench:

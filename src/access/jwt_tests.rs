@@ -1,4 +1,4 @@
-//! Tokens good and bad against the verifier.
+//! Tokens, good or bad, against the verifier.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Floor 1: who may do what, decided from bytes and times that callers pass in.
+//! Floor 1: who may do what, decided from what callers pass in.
 
 pub mod jwt;
 pub mod key;

@@ -1,4 +1,4 @@
-//! Reads the configuration file with the environment and hands both to `config`.
+//! The way of the configuration from file or environment to `config`.
 
 use std::collections::BTreeMap;
 use std::env;

@@ -1,4 +1,4 @@
-//! Logs and panics that say what happened, and to nobody's name or address.
+//! Logs that say what happened, even in a panic, never to whom.
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;

@@ -1,4 +1,4 @@
-//! Floor 5: builds the server from its settings, and takes it down again.
+//! Floor 5: builds the server from its settings, takes it down again.
 
 mod addresses;
 pub mod configure;

@@ -1,4 +1,4 @@
-//! Configuration texts good and bad.
+//! Configuration texts, good or bad.
 
 use super::*;
 use crate::config::{CertificateFiles, Level};

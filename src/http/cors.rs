@@ -1,4 +1,4 @@
-//! Cross-origin access (CORS) for LiveKit's and the media paths: any origin, since only tokens give rights.
+//! Cross-origin access (CORS) for what browsers on foreign pages may call: any origin, since only tokens give rights.
 
 use axum::extract::Request;
 use axum::http::header::{

@@ -1,4 +1,4 @@
-//! Files that are whole or absent, and readable by their owner only.
+//! Files that are whole or absent, readable by their owner only.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! The state folder: its lock, the API key, the self-signed certificate, and `run.json`.
+//! The state folder: its lock, the API key, the self-signed certificate, `run.json`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;

@@ -1,4 +1,4 @@
-//! The control task: one thread that drives the control core between HTTP, workers and disk.
+//! The control task: one thread that drives the control core for HTTP, workers, disk.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl ControlTask {
                     Some(call) => self.call(call),
                     None => self.over = true,
                 },
-                Some(event) = self.parts.events.recv() => self.feed(ControlInput::Media(event)),
+                Some(event) = self.parts.events.recv() => self.news(event),
                 () = sleep_until(due.into()) => self.feed(ControlInput::Timeout),
                 _ = tick.tick() => self.tick(),
                 _ = &mut self.parts.shutdown => {
@@ -111,6 +111,17 @@ impl ControlTask {
             ControlCall::Signal(conn, signal) => self.feed(ControlInput::Signal(conn, signal)),
             ControlCall::Closed(conn) => self.closed(conn),
         }
+    }
+
+    fn news(&mut self, event: MediaEvent) {
+        match &event {
+            MediaEvent::RoomFault { .. } => tracing::error!("a room ended by a fault of ours; its clients are told to come back"),
+            MediaEvent::Refused { why, .. } => tracing::info!(why, "a client's SDP was refused"),
+            MediaEvent::Unsealed { .. } => tracing::warn!("a track without encryption was taken down in a room that requires it"),
+            MediaEvent::Lost { .. } => tracing::debug!("a client is gone without a word"),
+            _ => {}
+        }
+        self.feed(ControlInput::Media(event));
     }
 
     fn closed(&mut self, conn: ConnId) {
@@ -146,8 +157,12 @@ impl ControlTask {
 
     fn connected(&mut self, caller: Caller, result: Result<Connected, Refusal>) {
         let Some(Asked::Connect(conn, answer, notices)) = self.asked.remove(&caller) else { return };
-        if result.is_err() {
-            self.notices.remove(&conn);
+        match &result {
+            Ok(connected) => tracing::debug!(resumed = connected.resumed, "a client joined"),
+            Err(refusal) => {
+                tracing::info!(%refusal, "a client was refused");
+                self.notices.remove(&conn);
+            }
         }
         if let Err(Ok(_)) = answer.send(result.map(|connected| Opened { conn, connected, notices })) {
             // The socket went while the join was under way; its notices queue is closed, which `tell` sees.

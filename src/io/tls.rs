@@ -1,4 +1,4 @@
-//! Certificates: the self-signed pair, reading PEM, and what the TLS listener presents.
+//! Certificates: the self-signed pair, PEM files, what the TLS listener presents.
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,4 +1,4 @@
-//! Names of tenants, rooms, people and tracks, checked when they are made.
+//! Names of tenants, rooms, people, tracks; checked when they are made.
 
 use std::fmt;
 use std::sync::Arc;

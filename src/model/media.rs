@@ -1,4 +1,4 @@
-//! Kinds of media, codecs, sources, qualities and layers.
+//! Media in words: kinds, codecs, sources, qualities, layers.
 
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,9 +1,9 @@
-//! The few things that Konsil itself reads and changes in SDP text (RFC 8866); str0m does the rest.
+//! The few things in SDP text (RFC 8866) that Konsil sees to itself; str0m does the rest.
 
 use str0m::IceCreds;
 
 use crate::model::ids::Sid;
-use crate::model::media::MediaKind;
+use crate::model::media::{Codec, MediaKind};
 
 /// Longest SDP that is taken, in bytes.
 pub const SDP_MAX: usize = 64 * 1024;
@@ -181,6 +181,36 @@ fn dress_line(line: &str, creds: &IceCreds, sends: bool, carried: Option<&Carrie
     }
 }
 
+/// Puts the payload types of a codec first in an answer's sections. The client sends what stands first there
+/// (JSEP, RFC 8829 §5.11), and LiveKit clients leave it to the server to put their announced codec there.
+///
+/// `wanted` is asked with each section's `mid`.
+#[must_use]
+pub fn prefer(sdp: &str, wanted: impl Fn(&str) -> Option<Codec>) -> String {
+    let mut out = String::with_capacity(sdp.len());
+    for part in sections_of(sdp) {
+        let mid = part.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap_or_default().trim_end();
+        let moved = wanted(mid).and_then(|codec| reorder(part, codec));
+        match moved.zip(part.split_once('\n')) {
+            Some((first, (_, rest))) => [&first, "\r\n", rest].iter().for_each(|text| out.push_str(text)),
+            None => out.push_str(part),
+        }
+    }
+    out
+}
+
+/// The `m=` line with the codec's payload types first, if there are any.
+fn reorder(part: &str, codec: Codec) -> Option<String> {
+    let of_codec = |payload: &str| {
+        let names = part.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(' '));
+        names.filter(|(listed, _)| *listed == payload).any(|(_, name)| name.split('/').next().and_then(Codec::from_mime) == Some(codec))
+    };
+    let fields: Vec<&str> = part.lines().next()?.trim_end().split(' ').collect();
+    let (head, payloads) = fields.split_at_checked(3)?;
+    let (first, others): (Vec<&str>, Vec<&str>) = payloads.iter().partition(|payload| of_codec(payload));
+    (!first.is_empty()).then(|| [head, &first, &others].concat().join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +238,18 @@ mod tests {
         assert!(read(&OFFER.replace("a=sendonly", "a=sendonly\r\na=setup:passive")).unwrap_err().contains("passive"));
         let many: String = (0..51).map(|n| format!("m=audio 9 X 0\r\na=mid:{n}\r\n")).collect();
         assert!(read(&format!("v=0\r\n{many}")).unwrap_err().contains("50"));
+    }
+
+    #[test]
+    fn announced_codecs_stand_first() {
+        let answer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108\r\na=mid:a\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n\
+            a=rtpmap:102 H264/90000\r\na=rtpmap:103 rtx/90000\r\na=rtpmap:108 H264/90000\r\nm=video 0 UDP/TLS/RTP/SAVPF\r\na=mid:b\r\n";
+        let preferring = |codec| prefer(answer, |mid| (mid == "a").then_some(codec));
+        assert_eq!(preferring(Codec::H264), answer.replace("96 97 102 103 108", "102 108 96 97 103"));
+        assert_eq!(preferring(Codec::Av1), answer);
+        assert_eq!(prefer(answer, |_| None), answer);
+        assert_eq!(prefer(answer, |mid| (mid == "b").then_some(Codec::Vp8)), answer);
+        assert_eq!(prefer("", |_| Some(Codec::Vp8)), "");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The words between a room's rules and the worker that carries its media.
+//! The words that a room's rules exchange with the worker that carries its media.
 
 use crate::model::ids::{Identity, RoomKey, SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, TrackSettings, VideoLayer};
@@ -15,6 +15,8 @@ pub struct MediaRights {
     pub subscribe: bool,
     /// May send data messages.
     pub data: bool,
+    /// Is not shown to others: its data messages name no sender.
+    pub hidden: bool,
 }
 
 /// A track as the worker knows it.
@@ -26,6 +28,8 @@ pub struct TrackSpec {
     pub cids: Vec<String>,
     /// Audio or video.
     pub kind: MediaKind,
+    /// The codec that the publisher announced, which the answer must put first or browsers send another one.
+    pub codec: Option<Codec>,
     /// Announced simulcast layers.
     pub layers: Vec<VideoLayer>,
     /// Whether the publisher declared encrypted frames.

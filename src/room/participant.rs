@@ -73,7 +73,12 @@ impl Participant {
     }
 
     pub fn rights(&self) -> MediaRights {
-        MediaRights { publish: self.permission.publish, subscribe: self.permission.subscribe, data: self.permission.publish_data }
+        MediaRights {
+            publish: self.permission.publish,
+            subscribe: self.permission.subscribe,
+            data: self.permission.publish_data,
+            hidden: self.permission.hidden,
+        }
     }
 
     /// Whether a signalling connection can carry notices to it.
@@ -138,7 +143,8 @@ fn permission(grants: &Grants, layout: Layout) -> Permission {
     Permission {
         // WHIP only sends, WHEP only receives, whatever their tokens would allow.
         subscribe: grants.can_subscribe && layout != Layout::Whip,
-        publish: grants.can_publish && layout != Layout::Whep,
+        // A track names its publisher to all who receive it, so whoever is not shown has none.
+        publish: grants.can_publish && !grants.hidden && layout != Layout::Whep,
         publish_data: grants.can_publish_data,
         sources: grants.can_publish_sources.clone(),
         hidden: grants.hidden,

@@ -70,6 +70,7 @@ impl Room {
             sid: view.sid.clone(),
             cids,
             kind: view.kind,
+            codec: view.codec,
             layers: view.layers.clone(),
             encrypted: view.encryption != Encryption::None,
             muted: view.muted,

@@ -305,7 +305,8 @@ impl Room {
             MediaEvent::Speakers { speakers, .. } => self.speakers(&speakers, out),
             MediaEvent::Quality { levels, .. } => {
                 let view = |(session, level, score): &(SessionId, _, f32)| {
-                    Some(QualityView { participant: self.sid_of(*session)?.clone(), level: *level, score: *score })
+                    let participant = self.participants.get(session).filter(|participant| !participant.permission.hidden)?;
+                    Some(QualityView { participant: participant.sid.clone(), level: *level, score: *score })
                 };
                 let views: Vec<_> = levels.iter().filter_map(view).collect();
                 self.tell_all(|_| Notice::Quality(views.clone()), out);

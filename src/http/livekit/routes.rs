@@ -1,4 +1,4 @@
-//! The four addresses of LiveKit's signalling, with LiveKit's way of refusing: a status and a line of text.
+//! The four addresses of LiveKit's signalling, which refuse as LiveKit does: a status with a line of text.
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;

@@ -1,4 +1,4 @@
-//! Rooms, participants and tracks as LiveKit writes them, for the WebSocket as for `RoomService`.
+//! Rooms, participants, tracks as LiveKit writes them, for the WebSocket as for `RoomService`.
 
 use livekit_protocol as lk;
 

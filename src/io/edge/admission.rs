@@ -1,4 +1,4 @@
-//! How many connections are open, in all and from one source, with counters of what was refused.
+//! How many connections may be open, in all or from one source.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! Raw clients, polite and rude, against listeners on loopback.
+//! Raw clients, polite or rude, against listeners on loopback.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

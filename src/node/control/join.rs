@@ -134,8 +134,8 @@ impl Control {
 
     pub(super) fn whip(&mut self, caller: Caller, grants: Grants, room: &RoomName, text: String, now: Moment) -> Result<(), Refusal> {
         check_room(&grants, room)?;
-        if !grants.can_publish {
-            return Err(Refusal::NotAllowed("canPublish"));
+        if !grants.can_publish || grants.hidden {
+            return Err(Refusal::NotAllowed("canPublish without hidden"));
         }
         let sections = sdp::read(&text).map_err(Refusal::BadSdp)?;
         let key = self.room_to_join(&grants, now)?;

@@ -1,4 +1,4 @@
-//! The control core: rooms, sessions, connections. Requests and signals in, replies and orders out.
+//! The control core: requests or signals in, replies or orders out.
 
 mod join;
 mod requests;

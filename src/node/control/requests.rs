@@ -1,4 +1,4 @@
-//! Questions and orders of callers, each checked against the caller's grants.
+//! What callers ask for, checked against the caller's grants.
 
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid};

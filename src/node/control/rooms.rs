@@ -1,4 +1,4 @@
-//! Making, finding and ending rooms.
+//! A room's life: made, found, ended.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Data messages: stamped with their sender and passed on.
+//! Data messages, passed on with the stamp of their sender.
 
 use str0m::channel::{ChannelData, ChannelId};
 
@@ -45,7 +45,8 @@ impl Worker {
             return self.drop_datagram("data grant");
         }
         let sender = Sender { sid: &peer.sid, identity: &session.identity };
-        let Ok(stamped) = stamp(&data.data, Some(sender), delivery) else { return self.drop_datagram("data malformed") };
+        let named = Some(sender).filter(|_| !session.rights.hidden);
+        let Ok(stamped) = stamp(&data.data, named, delivery) else { return self.drop_datagram("data malformed") };
         self.spread(index, &stamped, delivery);
     }
 

@@ -1,4 +1,4 @@
-//! Datagrams in: whose they are, and whether they are let in.
+//! Datagrams in: whose they are, whether they are let in.
 
 use std::net::SocketAddr;
 
@@ -12,6 +12,8 @@ use super::{Worker, WorkerOutput};
 
 /// Longest datagram that is looked at, in bytes; WebRTC keeps below 1,500.
 pub const DATAGRAM_MAX: usize = 1_500;
+/// How a response to a connectivity check begins (RFC 8489 §5).
+const BINDING_RESPONSE: [u8; 2] = [0x01, 0x01];
 
 impl Worker {
     pub(super) fn datagram(&mut self, source: SocketAddr, local: SocketAddr, bytes: &[u8], own_socket: bool) {
@@ -61,12 +63,33 @@ impl Worker {
             return self.drop_datagram("not accepted");
         }
         let check = local_ufrag(bytes).is_some();
-        if peer.rtc.handle_input(input).is_err() {
+        let known = peer.paths.iter().any(|path| path.remote == source);
+        let refused = peer.rtc.handle_input(input).is_err();
+        if refused {
             self.drop_datagram("refused");
-        } else if check {
+        } else if check && !known {
             self.proved(index, Path { remote: source, local });
         }
+        let mark = self.out.len();
         self.drain(index);
+        if check && known && !refused {
+            // From an address that it knows, str0m admits checks unread; it answers only those with the right password.
+            if self.answered(mark, source, bytes) {
+                self.proved(index, Path { remote: source, local });
+            } else {
+                self.drop_datagram("check");
+            }
+        }
+    }
+
+    /// Whether a connectivity check has its response among the outputs since `mark`.
+    fn answered(&self, mark: usize, source: SocketAddr, check: &[u8]) -> bool {
+        self.out.range(mark.min(self.out.len())..).any(|output| match output {
+            WorkerOutput::Transmit { destination, bytes, .. } => {
+                *destination == source && bytes.starts_with(&BINDING_RESPONSE) && bytes.get(8..20) == check.get(8..20)
+            }
+            _ => false,
+        })
     }
 
     /// A connectivity check came through with the right password: the address is this peer's.
@@ -74,9 +97,11 @@ impl Worker {
         let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
         peer.heard = now;
-        if peer.paths.first() == Some(&path) {
+        // Another session may have proved the same address since; whoever proves it last has it.
+        if peer.paths.first() == Some(&path) && self.by_address.get(&path.remote) == Some(&index) {
             return;
         }
+        let Some(peer) = self.peer_mut(index) else { return };
         peer.paths.retain(|known| known.remote != path.remote);
         peer.paths.insert(0, path);
         let forgotten = if peer.paths.len() > PATHS_MAX { peer.paths.pop() } else { None };

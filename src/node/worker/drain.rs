@@ -1,4 +1,4 @@
-//! Draining str0m: what a peer sends, says and when it wants to be asked again.
+//! Draining str0m: what a peer sends, what it says, when it wants to be asked again.
 
 use std::net::SocketAddr;
 

@@ -27,8 +27,9 @@ use rooms::MediaRoom;
 
 /// Deadlines are served on this common tick, so that what many sessions release leaves in one system call.
 pub const TICK: Duration = Duration::from_millis(1);
-/// A client that proved nothing for so long is gone: consent to send has expired (RFC 7675 §5.1).
-pub const CONSENT: Duration = Duration::from_secs(30);
+/// A client that proved nothing for so long is gone. Consent to send expires after 30 s (RFC 7675 §5.1), less the time
+/// until the next sweep.
+pub const CONSENT: Duration = Duration::from_secs(25);
 /// How often the worker looks for clients without consent, stale routes and connection quality.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -113,6 +114,8 @@ pub enum WorkerOutput {
 #[derive(Clone, Debug)]
 struct Session {
     room: RoomIndex,
+    /// A signalling connection shows whether the client lives; WHIP and WHEP have none.
+    signalled: bool,
     rights: MediaRights,
     identity: crate::model::ids::Identity,
     publisher: PeerIndex,
@@ -267,18 +270,19 @@ impl Worker {
     /// Ends sessions without consent, forgets routes, tells connection quality.
     fn sweep(&mut self) {
         self.router.expire(self.now);
-        let late = |peer: &&Box<Peer>| self.now.saturating_duration_since(peer.heard) >= CONSENT;
-        // A dual layout's publisher leg may never be used, so one leg with consent keeps the session.
-        let lost: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| [session.publisher, session.subscriber].iter().all(|leg| self.peer(*leg).iter().all(|peer| late(peer))))
-            .map(|(id, _)| *id)
-            .collect();
+        let lost: Vec<SessionId> = self.sessions.iter().filter(|(_, session)| self.is_lost(session)).map(|(id, _)| *id).collect();
         for session in lost {
             self.event(MediaEvent::Lost { session });
         }
         self.tell_quality();
+    }
+
+    /// Whether no leg has consent any more. Legs that never stood do not count while signalling shows that the client
+    /// lives: one that neither sends nor receives needs no media.
+    fn is_lost(&self, session: &Session) -> bool {
+        let legs = [session.publisher, session.subscriber].into_iter().filter_map(|leg| self.peer(leg));
+        let mut standing = legs.filter(|peer| peer.connected || !session.signalled).peekable();
+        standing.peek().is_some() && standing.all(|peer| self.now.saturating_duration_since(peer.heard) >= CONSENT)
     }
 
     fn event(&mut self, event: MediaEvent) {

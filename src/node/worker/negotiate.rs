@@ -1,4 +1,4 @@
-//! Offers and answers: which media section carries which track.
+//! Offers with their answers: which media section carries which track.
 
 use str0m::IceCreds;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -9,12 +9,13 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind};
 use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_of, str0m_kind};
 use crate::node::route::ice_credentials;
-use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress};
+use crate::node::sdp::{self, SECTIONS_MAX, SdpFault, Section, dress, prefer};
 use crate::room::command::Leg;
-use crate::room::media::MediaEvent;
+use crate::room::media::{MediaEvent, TrackSpec};
 
 use super::Worker;
 use super::data::{LOSSY, RELIABLE};
+use super::rooms::MediaTrack;
 
 /// Most media sections of an offer of ours; one more carries data.
 const OFFERED_MAX: usize = SECTIONS_MAX - 1;
@@ -95,16 +96,14 @@ impl Worker {
         let codecs: Vec<_> = offered.iter().map(|section| preferred(self, Mid::from(section.mid.as_str()))).collect();
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let mut events = Vec::new();
-        for track in entry.tracks.iter_mut().flatten().filter(|track| track.session == session) {
-            let carries = |section: &&Section| {
-                let named = track.spec.cids.contains(&section.track)
-                    || track.spec.cids.iter().any(|cid| cid.strip_prefix("mid:") == Some(&section.mid));
-                section.way.sends() && section.kind == Some(track.spec.kind) && named
-            };
-            let found = offered.iter().find(carries).map(|section| Mid::from(section.mid.as_str()));
-            // Some clients rename the media track of a section they go on sending by: the section decides then.
-            let still = track.mid.filter(|mid| offered.iter().any(|section| section.way.sends() && *section.mid == **mid));
-            let now = found.or(still);
+        let named = |spec: &TrackSpec| offered.iter().find(|section| section.carries(spec)).map(|section| Mid::from(section.mid.as_str()));
+        let own = |track: &&mut MediaTrack| track.session == session;
+        let claimed: Vec<Mid> = entry.tracks.iter_mut().flatten().filter(own).filter_map(|track| named(&track.spec)).collect();
+        for track in entry.tracks.iter_mut().flatten().filter(own) {
+            // Some clients rename the media track of a section they go on sending by: the section decides then, unless
+            // it carries another announced track now.
+            let goes_on = |mid: &Mid| !claimed.contains(mid) && offered.iter().any(|section| section.way.sends() && *section.mid == **mid);
+            let now = named(&track.spec).or(track.mid.filter(goes_on));
             if now == track.mid {
                 continue;
             }
@@ -112,7 +111,7 @@ impl Worker {
             match now {
                 Some(mid) => {
                     let preferred = offered.iter().zip(&codecs).find(|(section, _)| *section.mid == *mid).and_then(|(_, codec)| *codec);
-                    let codec = track.codec.or(preferred);
+                    let codec = track.codec.or(track.spec.codec).or(preferred);
                     events.push(MediaEvent::Bound { session, track: sid, mid: mid.to_string(), codec });
                 }
                 None => events.push(MediaEvent::Unbound { session, track: sid }),
@@ -146,7 +145,12 @@ impl Worker {
 
     fn send_answer(&mut self, index: PeerIndex, answer: &str, id: u32) {
         let Some(peer) = self.peer(index) else { return };
-        let sdp = dress(answer, &peer.creds, |mid| peer.carried(mid));
+        let tracks = self.room(peer.room).map(|room| room.tracks.as_slice()).unwrap_or_default();
+        let announced = |mid: &str| {
+            let track = tracks.iter().flatten().find(|track| track.peer == index && track.mid.is_some_and(|known| *known == *mid))?;
+            track.spec.codec
+        };
+        let sdp = prefer(&dress(answer, &peer.creds, |mid| peer.carried(mid)), announced);
         let event = MediaEvent::Answer { session: peer.session, sdp, id, mids: peer.mids() };
         self.event(event);
     }
@@ -339,6 +343,14 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
         peer.pending = Pending::Out(Box::new(pending));
     }
     placed
+}
+
+impl Section {
+    /// Whether the client sends this track by this section: its `a=msid` names it, or, without names, its `mid`.
+    fn carries(&self, spec: &TrackSpec) -> bool {
+        let named = spec.cids.iter().any(|cid| *cid == self.track || cid.strip_prefix("mid:") == Some(&self.mid));
+        self.way.sends() && self.kind == Some(spec.kind) && named
+    }
 }
 
 impl Peer {

@@ -25,7 +25,8 @@ impl Worker {
 
     fn room_concerned(&self, command: &MediaCommand) -> Option<RoomIndex> {
         let session = match command {
-            MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } | MediaCommand::AddSession { .. } => return None,
+            MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } => return None,
+            MediaCommand::AddSession { room, .. } => return self.by_key.get(room).copied(),
             MediaCommand::RemoveSession { session }
             | MediaCommand::Offer { session, .. }
             | MediaCommand::Answer { session, .. }
@@ -66,7 +67,8 @@ impl Worker {
         let Some(room) = self.by_key.get(&room).copied() else { return };
         let publisher = self.add_peer(id, sid, room, Leg::Publisher);
         let subscriber = if layout == Layout::Dual { self.add_peer(id, sid, room, Leg::Subscriber) } else { publisher };
-        self.sessions.insert(id, Session { room, rights, identity, publisher, subscriber });
+        let signalled = matches!(layout, Layout::Single | Layout::Dual);
+        self.sessions.insert(id, Session { room, signalled, rights, identity, publisher, subscriber });
         if let Some(room) = self.room_mut(room) {
             room.sessions.push(id);
         }
@@ -119,7 +121,10 @@ impl Worker {
         if peer.connected && peer.rtc.close().is_ok() {
             self.say_goodbye(&mut peer);
         }
-        self.by_ufrag.remove(peer.creds.ufrag.as_bytes());
+        // A restart that was never answered has left a second user name.
+        for creds in [Some(&peer.creds), peer.next_creds.as_ref()].into_iter().flatten() {
+            self.by_ufrag.remove(creds.ufrag.as_bytes());
+        }
         for path in &peer.paths {
             if self.by_address.get(&path.remote) == Some(&index) {
                 self.by_address.remove(&path.remote);

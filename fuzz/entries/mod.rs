@@ -1,0 +1,33 @@
+//! What each fuzz target does with its input; tests/corpus.rs does the same with the corpora.
+
+#[path = "../../tests/call/mod.rs"]
+mod call;
+mod data;
+mod datagram;
+mod join_request;
+mod offer;
+mod payload;
+mod sdp;
+mod signal;
+mod token;
+
+/// An entry: anything may come in, nothing may panic.
+type Entry = fn(&[u8]);
+
+/// The entries by the names of their corpora.
+pub const ENTRIES: [(&str, Entry); 8] = [
+    ("data", data::run),
+    ("datagram", datagram::run),
+    ("join_request", join_request::run),
+    ("offer", offer::run),
+    ("payload", payload::run),
+    ("sdp", sdp::run),
+    ("signal", signal::run),
+    ("token", token::run),
+];
+
+/// Runs the entry of this name.
+pub fn run(name: &str, input: &[u8]) {
+    let (_, entry) = ENTRIES.into_iter().find(|(known, _)| *known == name).expect("an entry of this name");
+    entry(input);
+}

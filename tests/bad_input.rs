@@ -1,0 +1,39 @@
+//! Bad input to the core, without sockets: it is refused or counted, while the call beside it goes on.
+
+#[path = "bad_input/bounds.rs"]
+mod bounds;
+mod call;
+#[path = "bad_input/datagrams.rs"]
+mod datagrams;
+#[path = "bad_input/descriptions.rs"]
+mod descriptions;
+#[path = "bad_input/server_bounds.rs"]
+mod server_bounds;
+#[path = "bad_input/stun.rs"]
+mod stun;
+
+use std::time::Duration;
+
+use call::Call;
+
+/// Datagrams that the worker dropped, for whatever reason.
+fn dropped(call: &Call) -> u64 {
+    call.worker.stats().dropped_datagrams.values().sum()
+}
+
+/// Those for one reason.
+fn dropped_as(call: &Call, reason: &str) -> u64 {
+    call.worker.stats().dropped_datagrams.get(reason).copied().unwrap_or(0)
+}
+
+/// One guest speaks for 200 ms, and the other hears every packet.
+#[track_caller]
+fn goes_on(call: &mut Call, speaker: usize, listener: usize) {
+    let before = call.guests[listener].received;
+    for _ in 0..10 {
+        call.speak(speaker);
+        call.run(Duration::from_millis(20));
+    }
+    assert_eq!(call.guests[listener].received - before, 10, "the call does not go on");
+    assert_eq!(call.worker.stats().room_faults, 0);
+}

@@ -1,0 +1,69 @@
+// A page of plain livekit-client: as an application would write it, and nothing of Konsil.
+
+const LK = window.LivekitClient;
+window.events = [];
+window.data = [];
+
+const text = (bytes) => new TextDecoder().decode(bytes);
+const SMALL = { width: 640, height: 360, frameRate: 15 };
+
+/** Makes the room and notes what it says. */
+async function makeRoom({ layout, key, size = SMALL, publish = {} }) {
+  const options = {
+    adaptiveStream: false,
+    dynacast: false,
+    singlePeerConnection: layout === 'single',
+    videoCaptureDefaults: { resolution: size },
+    publishDefaults: { backupCodec: false, ...publish },
+  };
+  if (key) {
+    const keyProvider = new LK.ExternalE2EEKeyProvider();
+    options.encryption = { keyProvider, worker: new Worker('/e2ee-worker.js') };
+    await keyProvider.setKey(key);
+  }
+  const room = new LK.Room(options);
+  window.room = room;
+  for (const name of Object.values(LK.RoomEvent)) {
+    room.on(name, (...parts) => window.events.push({ name, about: parts.map(describe).filter(Boolean) }));
+  }
+  for (const name of [LK.EngineEvent.Resumed, LK.EngineEvent.Restarted, LK.EngineEvent.SignalRequestResponse]) {
+    room.once(LK.RoomEvent.Connected, () => room.engine.on(name, (part) => window.events.push({ name, about: [describe(part)] })));
+  }
+  room.on('dataReceived', (payload, sender, kind, topic) =>
+    window.data.push({ text: text(payload), from: sender?.identity, reliable: kind === 0, topic }),
+  );
+  room.on('trackSubscribed', (track) => document.body.append(track.attach()));
+  room.on('trackUnsubscribed', (track) => track.detach().forEach((element) => element.remove()));
+  return room;
+}
+
+function describe(part) {
+  if (Array.isArray(part)) return part.map(describe).join(' ');
+  if (typeof part === 'object' && part !== null) return part.identity ?? part.source ?? `${part.reason}`;
+  return part === undefined ? undefined : String(part);
+}
+
+/** Joins; with `audio` and `video` it publishes too. */
+window.enter = async ({ url, token, audio, video, autoSubscribe = true, ...rest }) => {
+  const room = await makeRoom(rest);
+  if (rest.key) await room.setE2EEEnabled(true);
+  await room.connect(url, token, { autoSubscribe });
+  if (rest.key && !room.isE2EEEnabled) {
+    await new Promise((resolve) => room.once('participantEncryptionStatusChanged', resolve));
+  }
+  if (audio && video) await room.localParticipant.enableCameraAndMicrophone();
+  else if (audio) await room.localParticipant.setMicrophoneEnabled(true);
+  else if (video) await room.localParticipant.setCameraEnabled(true);
+};
+
+window.say = (words, options) => window.room.localParticipant.publishData(new TextEncoder().encode(words), options);
+
+/** Publishes a tone that does not pause, as the fake microphone's beeps do. */
+window.hum = async () => {
+  const context = new AudioContext();
+  const tone = context.createOscillator();
+  const out = context.createMediaStreamDestination();
+  tone.connect(out);
+  tone.start();
+  await window.room.localParticipant.publishTrack(out.stream.getAudioTracks()[0], { source: 'microphone', dtx: false });
+};

@@ -1,0 +1,35 @@
+//! Every input that fuzzing has kept, through the entries again.
+
+#[path = "../fuzz/entries/mod.rs"]
+mod entries;
+
+use std::fs;
+use std::path::Path;
+
+fn replay(name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        println!("{}", file.display());
+        entries::run(name, &fs::read(&file).unwrap());
+    }
+}
+
+macro_rules! replays {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            replay(stringify!($name));
+        })*
+
+        #[test]
+        fn all_entries_are_replayed() {
+            let replayed = [$(stringify!($name)),*];
+            assert_eq!(replayed, entries::ENTRIES.map(|(name, _)| name));
+        }
+    };
+}
+
+replays!(data datagram join_request offer payload sdp signal token);

@@ -1,0 +1,107 @@
+//! The way between one client's socket and the server, there and back.
+
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use str0m_netem::{Bitrate, DataSize, GilbertElliot, Input, LossModel, Netem, NetemConfig, Output, Probability, RandomLoss};
+
+use crate::time::on_grid;
+
+/// A datagram with its two ends.
+#[derive(Clone, Debug)]
+pub struct Datagram {
+    pub bytes: Vec<u8>,
+    /// The far end: the server's address on the way up, the client's on the way down.
+    pub to: std::net::SocketAddr,
+    /// What the bottleneck is told of the length.
+    billed: usize,
+}
+
+impl Datagram {
+    pub fn new(bytes: Vec<u8>, to: std::net::SocketAddr) -> Self {
+        // ECDSA signatures in DTLS vary in length from run to run, so those records are billed by a round size.
+        let dtls = bytes.first().is_some_and(|first| (20..64).contains(first));
+        let billed = if dtls { bytes.len().next_multiple_of(256) } else { bytes.len() };
+        Self { bytes, to, billed }
+    }
+}
+
+/// Lets netem bill a datagram without copying it.
+#[derive(Clone)]
+struct Billed(Datagram);
+
+impl AsRef<[u8]> for Billed {
+    fn as_ref(&self) -> &[u8] {
+        const BILL: [u8; 4096] = [0; 4096];
+        &BILL[..self.0.billed.min(BILL.len())]
+    }
+}
+
+/// One direction.
+pub struct Link {
+    netem: Netem<Billed>,
+    config: NetemConfig,
+    healed: NetemConfig,
+}
+
+impl Link {
+    /// A way as good or as bad as the dice say.
+    pub fn new(dice: &mut Rng) -> Self {
+        let seed = dice.u64(..);
+        let healed = NetemConfig::new().latency(Duration::from_millis(dice.u64(5..60))).seed(seed);
+        let config = if dice.u8(..10) < 3 { healed } else { lossy(healed, dice) };
+        Self { netem: Netem::new(config), config, healed }
+    }
+
+    pub fn send(&mut self, datagram: Datagram, now: Instant) {
+        self.netem.handle_input(Input::Packet(now, Billed(datagram)));
+    }
+
+    /// What arrives now.
+    pub fn arrivals(&mut self, now: Instant) -> Vec<Datagram> {
+        let mut arrived = Vec::new();
+        while self.next_timeout().is_some_and(|due| due <= now) {
+            self.netem.handle_input(Input::Timeout(now));
+            if let Some(Output::Packet(Billed(datagram))) = self.netem.poll_output() {
+                arrived.push(datagram);
+            }
+        }
+        arrived
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        (self.netem.queue_len() > 0).then(|| on_grid(self.netem.poll_timeout()))
+    }
+
+    /// Nothing gets through.
+    pub fn cut(&mut self) {
+        self.netem.set_config(self.config.loss(RandomLoss::new(Probability::new(1.0))));
+    }
+
+    /// As it was made.
+    pub fn restore(&mut self) {
+        self.netem.set_config(self.config);
+    }
+
+    /// Everything gets through, with the delay alone.
+    pub fn heal(&mut self) {
+        self.config = self.healed;
+        self.restore();
+    }
+}
+
+fn lossy(healed: NetemConfig, dice: &mut Rng) -> NetemConfig {
+    let loss: LossModel =
+        if dice.bool() { RandomLoss::new(Probability::new(dice.f32() * 0.08)).into() } else { GilbertElliot::wifi_lossy().into() };
+    let mut config = healed.jitter(Duration::from_millis(dice.u64(0..8))).loss(loss);
+    if dice.bool() {
+        config = config.duplicate(Probability::new(0.01));
+    }
+    if dice.bool() {
+        config = config.reorder_gap(dice.u32(5..60));
+    }
+    if dice.u8(..4) == 0 {
+        config = config.link(Bitrate::kbps(dice.u64(800..4_000)), DataSize::kbytes(dice.i64(20..80)));
+    }
+    config
+}

@@ -1,0 +1,50 @@
+//! Whole nodes and clients on virtual time over seeded lossy links. `SEEDS=lo..hi cargo test --test sim` runs more seeds.
+
+mod client;
+mod director;
+mod entropy;
+mod invariants;
+mod journal;
+mod link;
+mod mail;
+mod oracle;
+mod packet;
+mod run;
+mod sink;
+mod source;
+mod time;
+mod wire;
+mod world;
+
+use std::ops::Range;
+
+/// The seeds that every `cargo test` runs.
+const SEEDS: Range<u64> = 1..25;
+/// Seeds that once failed, with what they found.
+const REGRESSIONS: &str = include_str!("seeds.txt");
+
+/// The seeds that the environment asks for, else the usual ones.
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("SEEDS") else { return SEEDS };
+    let parsed = text.split_once("..").and_then(|(low, high)| Some(low.parse().ok()?..high.parse().ok()?));
+    parsed.or_else(|| text.parse().ok().map(|seed: u64| seed..seed + 1)).expect("SEEDS is a seed, or two with two dots between")
+}
+
+#[test]
+fn rooms_keep_their_promises() {
+    run::all(seeds());
+}
+
+#[test]
+fn seeds_that_failed_once_pass() {
+    let seeds = REGRESSIONS.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
+    run::all(seeds.map(|seed| seed.parse().expect("a seed, then a comment")));
+}
+
+#[test]
+fn the_same_seed_makes_the_same_decisions() {
+    for seed in [1, 2, 3] {
+        let (one, other) = (run::one(seed), run::one(seed));
+        run::compare(seed, one, other);
+    }
+}

@@ -1,0 +1,186 @@
+//! A track that a client publishes: what it writes, and when.
+
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use konsil::model::ids::Sid;
+use konsil::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, VideoLayer};
+use konsil::room::command::AddTrack;
+use str0m::media::{Mid, Pt, Rid};
+use str0m::rtp::{ExtensionValues, RtpWrite};
+
+use crate::client::ClientId;
+use crate::packet::Tag;
+use crate::time::since;
+
+/// Simulcast rids as livekit-client names them, worst first.
+pub const RIDS: [&str; 3] = ["q", "h", "f"];
+const AUDIO_EVERY: Duration = Duration::from_millis(20);
+const VIDEO_EVERY: Duration = Duration::from_millis(66);
+/// Packets of a delta frame and their bytes, by layer.
+const DELTA: [(u8, usize); 3] = [(1, 200), (1, 500), (2, 800)];
+/// Packets of a keyframe and their bytes, by layer.
+const KEY: [(u8, usize); 3] = [(1, 600), (2, 800), (4, 1000)];
+
+/// What one layer has counted so far.
+#[derive(Clone, Debug)]
+struct Layer {
+    rid: Option<Rid>,
+    layer: u8,
+    seq: u64,
+    frame: u32,
+    picture: u16,
+    timestamp: u32,
+    key_wanted: bool,
+}
+
+/// How far a track has come in its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Not yet in any offer.
+    New,
+    /// In an offer that was not answered yet.
+    Offered,
+    /// Negotiated: media is written.
+    Live,
+    /// To be taken out with the next offer.
+    Ending,
+    /// Taken out.
+    Ended,
+}
+
+/// One published track.
+#[derive(Debug)]
+pub struct Source {
+    pub number: u32,
+    pub cid: String,
+    pub kind: MediaKind,
+    pub simulcast: bool,
+    pub stage: Stage,
+    pub mid: Option<Mid>,
+    /// The server's id, once it said so.
+    pub sid: Option<Sid>,
+    /// Since when media is written.
+    pub live_since: Option<Instant>,
+    pub muted: bool,
+    layers: Vec<Layer>,
+    next_at: Instant,
+}
+
+impl Source {
+    pub fn new(client: ClientId, number: u32, kind: MediaKind, simulcast: bool, now: Instant, dice: &mut Rng) -> Self {
+        let mut layer = |at: u8, rid: Option<Rid>| Layer {
+            rid,
+            layer: at,
+            seq: dice.u64(1..0x8000),
+            frame: 0,
+            picture: dice.u16(..0x8000),
+            timestamp: dice.u32(..),
+            key_wanted: true,
+        };
+        let layers =
+            if simulcast { (0..3).map(|at| layer(at, Some(Rid::from(RIDS[usize::from(at)])))).collect() } else { vec![layer(2, None)] };
+        Self {
+            number,
+            cid: format!("c{}t{number}", client.0),
+            kind,
+            simulcast,
+            stage: Stage::New,
+            mid: None,
+            sid: None,
+            live_since: None,
+            muted: false,
+            layers,
+            next_at: now,
+        }
+    }
+
+    /// The announcement of this track.
+    pub fn announcement(&self) -> AddTrack {
+        let sizes = [(Quality::Low, 320, 180), (Quality::Medium, 640, 360), (Quality::High, 1280, 720)];
+        let layers = sizes.map(|(quality, width, height)| VideoLayer { quality, width, height, bitrate: 0 });
+        let (source, codec) = match self.kind {
+            MediaKind::Audio => (TrackSource::Microphone, Codec::Opus),
+            MediaKind::Video => (TrackSource::Camera, Codec::Vp8),
+        };
+        AddTrack {
+            cid: self.cid.clone(),
+            kind: self.kind,
+            name: String::new(),
+            source,
+            width: 1280,
+            height: 720,
+            muted: self.muted,
+            layers: if self.simulcast { layers.to_vec() } else { Vec::new() },
+            codecs: vec![(Some(codec), self.cid.clone())],
+            encryption: Encryption::None,
+            stream: String::new(),
+            disable_red: true,
+            disable_dtx: false,
+            stereo: false,
+            audio_features: Vec::new(),
+        }
+    }
+
+    /// The server wants a keyframe of a layer, of all layers without a rid.
+    pub fn want_keyframe(&mut self, rid: Option<Rid>) {
+        for layer in self.layers.iter_mut().filter(|layer| rid.is_none() || layer.rid == rid) {
+            layer.key_wanted = true;
+        }
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        matches!(self.stage, Stage::Live | Stage::Ending).then_some(self.next_at)
+    }
+
+    /// The packets that are due, with the layer each belongs to.
+    pub fn due(&mut self, client: ClientId, pt: Pt, now: Instant) -> Vec<(Option<Rid>, u8, u64, RtpWrite)> {
+        let mut writes = Vec::new();
+        // What was missed while there was no connection is not made up for.
+        self.next_at = self.next_at.max(now.checked_sub(VIDEO_EVERY).unwrap_or(now));
+        while self.next_at <= now {
+            let (every, rate) = match self.kind {
+                MediaKind::Audio => (AUDIO_EVERY, 48),
+                MediaKind::Video => (VIDEO_EVERY, 90),
+            };
+            for layer in &mut self.layers {
+                layer.timestamp = layer.timestamp.wrapping_add(u32::try_from(every.as_millis()).expect("short") * rate);
+                frame(layer, self.kind, self.number, client, pt, now, &mut writes);
+            }
+            self.next_at += every;
+        }
+        writes
+    }
+}
+
+fn frame(
+    layer: &mut Layer,
+    kind: MediaKind,
+    track: u32,
+    client: ClientId,
+    pt: Pt,
+    now: Instant,
+    writes: &mut Vec<(Option<Rid>, u8, u64, RtpWrite)>,
+) {
+    let key = kind == MediaKind::Video && std::mem::take(&mut layer.key_wanted);
+    let (count, len) = match kind {
+        MediaKind::Audio => (1, 80),
+        MediaKind::Video if key => KEY[usize::from(layer.layer)],
+        MediaKind::Video => DELTA[usize::from(layer.layer)],
+    };
+    layer.frame += 1;
+    layer.picture = (layer.picture + 1) & 0x7fff;
+    for index in 0..count {
+        layer.seq += 1;
+        let picture = layer.picture;
+        let tag = Tag { client, track, layer: layer.layer, key, frame: layer.frame, index, count, seq: layer.seq, at: since(now), picture };
+        let payload = tag.payload(kind, len);
+        // 30 dB below full scale: somebody speaks.
+        let audio_level = (kind == MediaKind::Audio).then_some(-30);
+        let write = RtpWrite::new(pt, layer.seq.into(), layer.timestamp, now, payload)
+            .marker(index + 1 == count)
+            .ext_vals(ExtensionValues { audio_level, voice_activity: audio_level.map(|_| true), ..ExtensionValues::default() })
+            .nackable(kind == MediaKind::Video);
+        writes.push((layer.rid, layer.layer, layer.seq, write));
+    }
+}

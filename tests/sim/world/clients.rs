@@ -1,0 +1,142 @@
+//! Carries between the clients and the control core.
+
+use std::time::Duration;
+
+use konsil::node::control::{Caller, ControlInput};
+use konsil::node::request::{ConnId, Request};
+use konsil::room::command::{Layout, Signal};
+
+use crate::client::{ClientId, Say, State};
+use crate::mail::{Lane, Mail, Word};
+
+use super::{Asker, Conn, World};
+
+impl World {
+    pub(super) fn to_client(&mut self, id: ClientId, word: Word) {
+        let now = self.now;
+        let client = &mut self.clients[id.0];
+        if !client.alive() {
+            return;
+        }
+        match word {
+            Word::Connected(conn, result) if client.conn == Some(conn) => client.on_connected(result, now),
+            Word::Notice(conn, notice) if client.conn == Some(conn) => client.on_notice(*notice, now),
+            Word::HungUp(conn) if client.conn == Some(conn) => client.drop_connection(now),
+            Word::Reply(result) => client.on_reply(result, now),
+            // By a connection that the client has given up.
+            _ => {}
+        }
+    }
+
+    pub(super) fn say_to(&mut self, conn: ConnId, client: ClientId, word: Word) {
+        let delay = self.conns.get(&conn).map_or(Duration::ZERO, |conn| conn.delay);
+        let jitter = self.millis(0..5);
+        self.mail.send(Lane::ControlToClient(conn), self.now + delay + jitter, Mail::Client(client, word));
+    }
+
+    pub(super) fn let_clients_work(&mut self) {
+        let now = self.now;
+        for at in 0..self.clients.len() {
+            let id = ClientId(at);
+            if self.clients[at].alive() && self.clients[at].next_timeout().is_some_and(|due| due <= now) {
+                self.clients[at].work(now);
+                let (receipts, messages) = self.clients[at].media_work(now);
+                receipts.into_iter().for_each(|receipt| self.judge_receipt(id, receipt));
+                messages.into_iter().for_each(|message| self.judge_message(id, &message));
+            }
+            if let Some(words) = self.clients[at].complaint.take() {
+                self.check("descriptions_taken", Err(format!("{id:?} {:?}: {words}", self.clients[at].plan.layout)));
+            }
+            for say in std::mem::take(&mut self.clients[at].say) {
+                self.said(id, say);
+            }
+        }
+    }
+
+    fn said(&mut self, id: ClientId, say: Say) {
+        match say {
+            Say::Connect(connect) => {
+                let (conn, caller) = (ConnId(self.fresh_id()), Caller(self.fresh_id()));
+                let delay = if self.calm { Duration::from_millis(10) } else { self.millis(5..120) };
+                self.conns.insert(conn, Conn { client: id, delay, cut: false });
+                self.clients[id.0].conn = Some(conn);
+                self.askers.insert(caller, Asker::Connect(id, conn));
+                self.send_up(id, conn, ControlInput::Connect(caller, conn, connect));
+            }
+            Say::Signal(signal) => {
+                if let Some(conn) = self.clients[id.0].conn {
+                    self.send_up(id, conn, ControlInput::Signal(conn, signal));
+                }
+            }
+            Say::Request(request) => {
+                let caller = Caller(self.fresh_id());
+                self.askers.insert(caller, Asker::Media(id));
+                let at = self.now + self.millis(5..120);
+                self.mail.send(Lane::Loose, at, Mail::Control(Some(id), ControlInput::Request(caller, request)));
+            }
+            Say::HangUp(conn) => self.cut(conn),
+            Say::Leave => self.leave(id),
+            Say::StartOver(_) => self.start_over(id),
+        }
+    }
+
+    fn send_up(&mut self, id: ClientId, conn: ConnId, input: ControlInput) {
+        let delay = self.conns.get(&conn).map_or(Duration::ZERO, |conn| conn.delay);
+        let jitter = self.millis(0..5);
+        self.mail.send(Lane::ClientToControl(conn), self.now + delay + jitter, Mail::Control(Some(id), input));
+    }
+
+    /// A connection breaks: what is under way is lost, and the server learns it sooner or later.
+    pub fn cut(&mut self, conn: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&conn) {
+            conn.cut = true;
+        }
+        let late = if self.dice.bool() { self.millis(0..50) } else { self.millis(0..4_000) };
+        self.mail.send(Lane::ClientToControl(conn), self.now + late, Mail::Control(None, ControlInput::Closed(conn)));
+    }
+
+    fn leave(&mut self, id: ClientId) {
+        if let Some(conn) = self.clients[id.0].conn.take() {
+            self.send_up(id, conn, ControlInput::Signal(conn, Signal::Leave));
+            self.send_up(id, conn, ControlInput::Closed(conn));
+        }
+        let client = &self.clients[id.0];
+        if let (Some(resource), Some(room)) = (client.resource.clone(), client.plan.grants.room.clone()) {
+            let grants = client.plan.grants.clone();
+            self.ask(Request::EndMedia { grants, room, resource });
+        }
+    }
+
+    /// Somebody asks for something by HTTP.
+    pub fn ask(&mut self, request: Request) {
+        let caller = Caller(self.fresh_id());
+        self.askers.insert(caller, Asker::Admin);
+        let at = self.now + self.millis(5..60);
+        self.mail.send(Lane::Loose, at, Mail::Control(None, ControlInput::Request(caller, Box::new(request))));
+    }
+
+    fn start_over(&mut self, id: ClientId) {
+        if let Some(conn) = self.clients[id.0].conn.take() {
+            self.cut(conn);
+        }
+        if self.clients[id.0].state == State::Over {
+            return;
+        }
+        self.clients[id.0].end();
+        self.restarts += 1;
+        let at = self.now + self.millis(200..1_500);
+        let plan = self.clients[id.0].plan.clone();
+        // Whoever wants somebody's tracks by WHEP looks for them anew.
+        if plan.layout != Layout::Whep {
+            self.returning.push((at, plan));
+        }
+    }
+
+    /// Forgets connections that nobody uses any more.
+    pub(super) fn sweep_conns(&mut self) {
+        let used: Vec<ConnId> = self.clients.iter().filter_map(|client| client.conn).collect();
+        let gone: Vec<ConnId> =
+            self.conns.iter().filter(|(conn, entry)| entry.cut && !used.contains(conn)).map(|(conn, _)| *conn).collect();
+        let _ = gone;
+    }
+}

@@ -1,0 +1,277 @@
+//! Carries between the control core, the workers and the wire.
+
+use std::net::SocketAddr;
+
+use konsil::model::ids::WorkerIndex;
+use konsil::node::control::{ControlInput, ControlOutput, Ticket};
+use konsil::node::request::{ConnId, Request};
+use konsil::node::worker::{WorkerInput, WorkerOutput};
+use konsil::room::command::Leg;
+use konsil::room::media::{MediaCommand, MediaEvent};
+use konsil::room::notice::{Description, Notice};
+
+use crate::client::ClientId;
+use crate::invariants::{no_spinning_timer, sections_free_between};
+use crate::link::Datagram;
+use crate::mail::{Lane, Mail, Post, Word};
+use crate::time::moment;
+
+use super::{Asker, World};
+
+/// How often a worker may be due at one moment.
+const TURNS_MAX: usize = 4;
+
+impl World {
+    pub(super) fn deliver_mail(&mut self) {
+        while let Some(mail) = self.mail.arrival(self.now) {
+            match mail {
+                Mail::Control(from, input) => self.to_control(from, input),
+                Mail::Worker(worker, post) => self.to_worker(worker, post),
+                Mail::Client(client, word) => self.to_client(client, word),
+            }
+        }
+    }
+
+    fn to_control(&mut self, from: Option<ClientId>, input: ControlInput) {
+        let now = self.now;
+        if let ControlInput::Signal(conn, signal) = &input {
+            if self.conns.get(conn).is_none_or(|conn| conn.cut) {
+                return;
+            }
+            if let Some(client) = from {
+                self.oracle.said(client, signal, now);
+            }
+        }
+        if let ControlInput::Request(_, request) = &input
+            && let Request::Mute { identity, muted, grants, .. } = request.as_ref()
+            && let Some(room) = grants.room.as_ref().and_then(|room| room.as_str().trim_start_matches("room").parse().ok())
+        {
+            self.oracle.muted(room, identity, *muted, now);
+        }
+        if let ControlInput::Media(MediaEvent::Bound { track, .. }) = &input {
+            self.oracle.bound(track, now);
+        }
+        if let ControlInput::Media(MediaEvent::Refused { session, why }) = &input {
+            let words = format!("a description of {session:?} was refused: {why}");
+            self.check("descriptions_taken", Err(words));
+        }
+        let sync = match (&input, from) {
+            (ControlInput::Connect(_, _, connect), Some(client)) => connect.sync.clone().map(|sync| (client, sync)),
+            _ => None,
+        };
+        self.control.handle(input, moment(now));
+        let mut resumed = false;
+        while let Some(output) = self.control.poll() {
+            resumed |= matches!(&output, ControlOutput::Connected(_, Ok(connected)) if connected.resumed);
+            self.from_control(from, output);
+        }
+        if let Some((client, sync)) = sync.filter(|_| resumed) {
+            self.oracle.resumed(client, &sync, now);
+        }
+    }
+
+    fn from_control(&mut self, from: Option<ClientId>, output: ControlOutput) {
+        match output {
+            ControlOutput::Reply(caller, reply) => {
+                let label = if reply.is_ok() { "reply" } else { "refusal" };
+                self.journal.note(self.now, label, &caller.0, || format!("{caller:?} {:?}", reply.as_ref().err()));
+                let asker = self.askers.remove(&caller);
+                self.check("one_reply_each", if asker.is_some() { Ok(()) } else { Err(format!("{caller:?} was answered twice")) });
+                if let Some(Asker::Media(client)) = asker {
+                    let at = self.now + self.millis(5..40);
+                    self.mail.send(Lane::Loose, at, Mail::Client(client, Word::Reply(reply)));
+                }
+            }
+            ControlOutput::Connected(caller, result) => {
+                self.journal.note(self.now, "connected", &caller.0, || format!("{result:?}"));
+                let Some(Asker::Connect(client, conn)) = self.askers.remove(&caller) else {
+                    self.check("one_reply_each", Err(format!("{caller:?} was connected twice")));
+                    return;
+                };
+                self.say_to(conn, client, Word::Connected(conn, result));
+            }
+            ControlOutput::Notice(conn, notice) => self.notice(conn, notice),
+            ControlOutput::HangUp(conn) => {
+                let Some(client) = self.conns.get(&conn).map(|conn| conn.client) else { return };
+                self.say_to(conn, client, Word::HungUp(conn));
+            }
+            ControlOutput::Media(worker, command) => self.command(from, worker, command),
+            ControlOutput::Persist(ticket, _) => self.persist(ticket),
+        }
+    }
+
+    fn persist(&mut self, ticket: Ticket) {
+        let at = self.now + self.millis(1..30);
+        let written = self.dice.u8(..10) != 0;
+        self.mail.send(Lane::Loose, at, Mail::Control(None, ControlInput::Persisted(ticket, written)));
+    }
+
+    fn notice(&mut self, conn: ConnId, notice: Notice) {
+        let Some(client) = self.conns.get(&conn).map(|conn| conn.client) else { return };
+        self.judge_notice(client, &notice);
+        match &notice {
+            Notice::Answer(description) => self.described(client, Leg::Publisher, description),
+            Notice::Offer(description) => self.described(client, Leg::Subscriber, description),
+            _ => {}
+        }
+        self.journal.note(self.now, "notice", &(client, digest_of(&notice)), || format!("{client:?} {}", digest_of(&notice)));
+        self.say_to(conn, client, Word::Notice(conn, Box::new(notice)));
+    }
+
+    fn described(&mut self, client: ClientId, leg: Leg, description: &Description) {
+        let before = self.described.entry((client, leg)).or_default();
+        let verdict = sections_free_between(before, description);
+        *before = description.mids.iter().cloned().collect();
+        self.check("sections_free_between", verdict.map_err(|words| format!("{client:?} {leg:?}: {words}")));
+    }
+
+    fn command(&mut self, from: Option<ClientId>, worker: WorkerIndex, command: MediaCommand) {
+        let now = self.now;
+        match &command {
+            MediaCommand::AddSession { session, sid, .. } => {
+                if let Some(client) = from {
+                    let plan = self.clients[client.0].plan.clone();
+                    self.oracle.joined(*session, client, &plan, sid, now);
+                }
+            }
+            MediaCommand::RemoveSession { session } => self.oracle.left(*session, now),
+            MediaCommand::AddTrack { session, track } => self.oracle.announced(*session, track, now),
+            MediaCommand::RemoveTrack { track, .. } => self.oracle.unpublished(track, now),
+            MediaCommand::CloseRoom { .. } | MediaCommand::OpenRoom { .. } => {}
+            _ => {}
+        }
+        self.journal.note(now, "command", &name_of(&command), || format!("{worker:?} {}", name_of(&command)));
+        let to = usize::from(worker.0);
+        let at = now + self.millis(0..4);
+        self.mail.send(Lane::ControlToWorker(to), at, Mail::Worker(to, Post::Command(command)));
+    }
+
+    fn to_worker(&mut self, worker: usize, post: Post) {
+        let now = self.now;
+        let input = match &post {
+            Post::HandedOver { source, local, bytes } => WorkerInput::HandedOver { source: *source, local: *local, bytes },
+            Post::Learned { source, worker } => WorkerInput::Learned { source: *source, worker: *worker },
+            Post::Command(command) => WorkerInput::Command(command.clone()),
+        };
+        self.workers[worker].handle(input, now);
+        // Sometimes several inputs make a batch, sometimes each is drained by itself.
+        if self.dice.bool() {
+            self.poll_worker(worker);
+        }
+    }
+
+    /// Datagrams of clients reach the sockets, whichever worker's.
+    pub(super) fn deliver_datagrams(&mut self) {
+        let now = self.now;
+        for at in 0..self.clients.len() {
+            let id = ClientId(at);
+            let mut arrived: Vec<(SocketAddr, Datagram)> = Vec::new();
+            for (_, pc) in self.clients[at].pcs() {
+                let outer = pc.outer;
+                arrived.extend(pc.up.arrivals(now).into_iter().map(|datagram| (outer, datagram)));
+            }
+            for (source, datagram) in arrived {
+                self.wire.arrived(id, &datagram.bytes);
+                // The kernel picks by addresses and ports; those of one flow stay with one socket unless sockets come and go.
+                let worker = if self.scattered { self.dice.usize(..self.workers.len()) } else { at % self.workers.len() };
+                self.workers[worker].handle(WorkerInput::Datagram { source, local: datagram.to, bytes: &datagram.bytes }, now);
+            }
+        }
+    }
+
+    pub(super) fn serve_timers(&mut self) {
+        let now = self.now;
+        if self.control.next_timeout().is_some_and(|(due, _)| due <= now) {
+            self.to_control(None, ControlInput::Timeout);
+            let verdict = no_spinning_timer(self.control.next_timeout(), now);
+            self.check("no_spinning_timer", verdict);
+        }
+        for worker in 0..self.workers.len() {
+            // str0m may have something for the same moment again, but not for ever.
+            let turns = (0..TURNS_MAX).take_while(|_| {
+                let due = self.workers[worker].next_timeout().0 <= now;
+                if due {
+                    self.workers[worker].handle(WorkerInput::Timeout, now);
+                    self.poll_worker(worker);
+                }
+                due
+            });
+            if turns.count() == TURNS_MAX {
+                let verdict = no_spinning_timer(Some(self.workers[worker].next_timeout()), now);
+                self.check("no_spinning_timer", verdict);
+            }
+        }
+    }
+
+    pub(super) fn poll_workers(&mut self) {
+        (0..self.workers.len()).for_each(|worker| self.poll_worker(worker));
+    }
+
+    fn poll_worker(&mut self, worker: usize) {
+        while let Some(output) = self.workers[worker].poll() {
+            match output {
+                WorkerOutput::Transmit { destination, local, bytes } => self.transmit(destination, local, bytes),
+                WorkerOutput::HandOver { worker: to, source, local, bytes } => {
+                    let at = self.now + self.millis(0..2);
+                    let to = usize::from(to.0);
+                    self.mail.send(Lane::WorkerToWorker(worker, to), at, Mail::Worker(to, Post::HandedOver { source, local, bytes }));
+                }
+                WorkerOutput::Learned { source } => self.learned(worker, source),
+                WorkerOutput::Event(event) => {
+                    self.journal.note(self.now, "event", &event_name(&event), || event_name(&event));
+                    let at = self.now + self.millis(0..4);
+                    self.mail.send(Lane::WorkerToControl(worker), at, Mail::Control(None, ControlInput::Media(event)));
+                }
+            }
+        }
+    }
+
+    fn learned(&mut self, worker: usize, source: SocketAddr) {
+        let owner = self.workers[worker].index();
+        for to in (0..self.workers.len()).filter(|to| *to != worker) {
+            // A full mailbox loses it.
+            if self.dice.u8(..20) != 0 {
+                let at = self.now + self.millis(0..3);
+                self.mail.send(Lane::WorkerToWorker(worker, to), at, Mail::Worker(to, Post::Learned { source, worker: owner }));
+            }
+        }
+    }
+
+    fn transmit(&mut self, destination: SocketAddr, local: SocketAddr, bytes: Vec<u8>) {
+        let now = self.now;
+        let known = self.candidates.contains(&local);
+        self.check("own_address", if known { Ok(()) } else { Err(format!("a datagram leaves from {local}")) });
+        let Some((id, leg)) = self.addresses.get(&destination).copied() else { return };
+        let Some(pc) = self.clients[id.0].pc(leg) else { return };
+        let params = pc.rtc.codec_config().params();
+        let repeats = |pt: u8| params.iter().any(|params| params.resend().is_some_and(|resend| *resend == pt));
+        let verdict = self.wire.sent(id, leg, &bytes, repeats);
+        pc.down.send(Datagram::new(bytes, local), now);
+        self.check("numbers_on_the_wire", verdict.map_err(|words| format!("to {id:?} {leg:?}: {words}")));
+    }
+}
+
+/// A notice without what varies from run to run: certificates stand in the SDP.
+fn digest_of(notice: &Notice) -> String {
+    match notice {
+        Notice::Answer(Description { id, mids, .. }) => format!("Answer {id} {mids:?}"),
+        Notice::Offer(Description { id, mids, .. }) => format!("Offer {id} {mids:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn name_of(command: &MediaCommand) -> String {
+    match command {
+        MediaCommand::Offer { session, id, .. } => format!("Offer {session:?} {id}"),
+        MediaCommand::Answer { session, id, .. } => format!("Answer {session:?} {id}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn event_name(event: &MediaEvent) -> String {
+    match event {
+        MediaEvent::Answer { session, id, mids, .. } => format!("Answer {session:?} {id} {mids:?}"),
+        MediaEvent::Offer { session, id, mids, .. } => format!("Offer {session:?} {id} {mids:?}"),
+        other => format!("{other:?}"),
+    }
+}
