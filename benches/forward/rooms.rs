@@ -26,14 +26,14 @@ pub fn orders(load: Load) -> io::Result<Vec<MediaCommand>> {
             sid: sid.clone(),
             identity: Identity::new(&format!("{number}")).map_err(io::Error::other)?,
             layout: Layout::Single,
-            rights: MediaRights { publish: true, subscribe: true, data: true },
+            rights: MediaRights { publish: true, subscribe: true, data: true, hidden: false },
         });
     }
     for number in (0..load.total()).filter(|number| load.publishes(*number)) {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             let sid = Sid::track(&mut chance);
             let cids = vec![cid(number, kind)];
-            let track = TrackSpec { sid: sid.clone(), cids, kind, layers: Vec::new(), encrypted: true, muted: false };
+            let track = TrackSpec { sid: sid.clone(), cids, kind, layers: Vec::new(), codec: None, encrypted: true, muted: false };
             orders.push(MediaCommand::AddTrack { session: session(number), track });
             for receiver in load.receivers(number) {
                 let publisher = sids[number].clone();
