@@ -14,7 +14,8 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsoc
 use nix::time::{ClockId, clock_gettime};
 use quinn_udp::{Transmit, UdpSocketState};
 
-use crate::load::{Load, People};
+use crate::load::Load;
+use crate::people::People;
 use crate::srtp::{Cipher, HEADER, TAG, write_header};
 
 /// How many packets one `sendmmsg` takes here.

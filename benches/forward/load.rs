@@ -1,27 +1,19 @@
-//! The traffic of the benchmark: rooms of people who send SRTP to each other over loopback.
+//! The traffic of the benchmark: who sends what, and when.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use konsil::io::udp::sleeper;
-
-use crate::srtp::{Cipher, HEADER, write_header};
+use konsil::model::media::MediaKind;
 
 /// Payload bytes of a video packet.
 pub const VIDEO: usize = 1100;
 /// Payload bytes of an Opus packet.
 pub const AUDIO: usize = 80;
 /// Video frames in a second; the packets of a frame leave together.
-const FRAMES: u32 = 30;
+pub const FRAMES: u32 = 30;
 /// Opus packets in a second.
-const AUDIO_RATE: u32 = 50;
-/// How often the receiving sockets are emptied. They are not waited for: a wake-up of the load
-/// would be charged to the thread that sends to it.
-const DRAIN: Duration = Duration::from_millis(2);
+pub const AUDIO_RATE: u32 = 50;
 
 /// Rooms of one shape.
 #[derive(Clone, Copy)]
@@ -70,117 +62,60 @@ impl Load {
     }
 }
 
-/// One person's socket and counters.
-struct Person {
-    socket: UdpSocket,
-    cipher: Cipher,
-    sequence: u16,
-    /// Packets owed to the current frame, in thirtieths, so that any rate comes out even.
-    owed: u32,
-    received: u64,
-    checked: u64,
+/// What one person sends at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Burst {
+    /// When.
+    pub due: Instant,
+    /// Who.
+    pub number: usize,
+    /// An Opus packet or a video frame.
+    pub kind: MediaKind,
+    /// How many packets.
+    pub packets: u32,
 }
 
-/// All the people of a load.
-pub struct People {
+/// The bursts of a load in their order, without end.
+pub struct Schedule {
     load: Load,
-    people: Vec<Person>,
+    due: BinaryHeap<Reverse<(Instant, usize, MediaKind)>>,
+    /// Packets that each person owes to the current frame, in thirtieths, so that any rate comes out even.
+    owed: Vec<u32>,
 }
 
-/// What a frame or an Opus packet is due for.
-type Event = Reverse<(Instant, usize, bool)>;
-
-impl People {
-    /// Opens one socket for each person of `load`.
-    pub fn new(load: Load) -> io::Result<Self> {
-        let people = (0..load.total())
-            .map(|number| {
-                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-                socket.set_nonblocking(true)?;
-                socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
-                Ok(Person { socket, cipher: Cipher::new(number)?, sequence: 0, owed: 0, received: 0, checked: 0 })
-            })
-            .collect::<io::Result<_>>()?;
-        Ok(Self { load, people })
-    }
-
-    /// Everybody's address, by number.
-    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.people.iter().map(|person| person.socket.local_addr()).collect()
-    }
-
-    /// Sends to `server` for `span` and drains what comes back; `over` is set at the end. Returns
-    /// how many packets were received; each person has opened the first ones.
-    pub fn run(&mut self, server: SocketAddr, span: Duration, over: &AtomicBool) -> io::Result<u64> {
-        let (clock, _waker) = sleeper()?;
-        let start = Instant::now();
-        let mut events: BinaryHeap<Event> = (0..self.people.len())
-            .filter(|number| self.load.publishes(*number))
+impl Schedule {
+    /// The traffic of `load` from `start` on.
+    pub fn new(load: Load, start: Instant) -> Self {
+        let due = (0..load.total())
+            .filter(|number| load.publishes(*number))
             .flat_map(|number| {
                 // Phases spread like the multiples of the golden section: nobody sends in step.
-                let turn = if self.load.in_step { 0.0 } else { (number as f64 * 0.618_034).fract() };
+                let turn = if load.in_step { 0.0 } else { (number as f64 * 0.618_034).fract() };
                 let phase = Duration::from_secs(1).mul_f64(turn);
-                [Reverse((start + phase / FRAMES, number, true)), Reverse((start + phase / AUDIO_RATE, number, false))]
+                [
+                    Reverse((start + phase / FRAMES, number, MediaKind::Video)),
+                    Reverse((start + phase / AUDIO_RATE, number, MediaKind::Audio)),
+                ]
             })
             .collect();
-        let mut drain = start + DRAIN;
-        while let Some(Reverse((due, number, video))) = events.pop() {
-            if due > start + span {
-                break;
-            }
-            while Instant::now() < due {
-                if Instant::now() >= drain {
-                    self.drain()?;
-                    drain = Instant::now() + DRAIN;
-                }
-                clock.wait(&[], Some(due.min(drain).saturating_duration_since(Instant::now())))?;
-            }
-            let person = &mut self.people[number];
-            if video {
-                person.owed += self.load.rate - AUDIO_RATE;
-                for _ in 0..person.owed / FRAMES {
-                    person.publish(server, VIDEO)?;
-                }
-                person.owed %= FRAMES;
-            } else {
-                person.publish(server, AUDIO)?;
-            }
-            events.push(Reverse((due + Duration::from_secs(1) / if video { FRAMES } else { AUDIO_RATE }, number, video)));
-        }
-        over.store(true, Ordering::Release);
-        clock.wait(&[], Some(DRAIN * 10))?;
-        self.drain()?;
-        Ok(self.people.iter().map(|person| person.received).sum())
-    }
-
-    fn drain(&mut self) -> io::Result<()> {
-        self.people.iter_mut().try_for_each(Person::drain)
+        Self { load, due, owed: vec![0; load.total()] }
     }
 }
 
-impl Person {
-    fn publish(&mut self, server: SocketAddr, payload: usize) -> io::Result<()> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut packet = vec![0x5A; HEADER + payload];
-        write_header(&mut packet, self.sequence, 0x1000);
-        self.cipher.seal(&mut packet, 0)?;
-        self.socket.send_to(&packet, server).map(|_| ())
-    }
+impl Iterator for Schedule {
+    type Item = Burst;
 
-    fn drain(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 2048];
-        loop {
-            match self.socket.recv(&mut buffer) {
-                Ok(len) => {
-                    self.received += 1;
-                    if self.checked < 10 {
-                        self.cipher.open(&mut buffer[..len])?;
-                        self.checked += 1;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+    fn next(&mut self) -> Option<Burst> {
+        let Reverse((due, number, kind)) = self.due.pop()?;
+        let (packets, rate) = match kind {
+            MediaKind::Audio => (1, AUDIO_RATE),
+            MediaKind::Video => {
+                let owed = self.owed[number] + self.load.rate - AUDIO_RATE;
+                self.owed[number] = owed % FRAMES;
+                (owed / FRAMES, FRAMES)
             }
-        }
+        };
+        self.due.push(Reverse((due + Duration::from_secs(1) / rate, number, kind)));
+        Some(Burst { due, number, kind, packets })
     }
 }

@@ -49,10 +49,6 @@ impl Worker {
     }
 
     fn receive(&mut self, index: PeerIndex, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
-        // What was written to this peer before must be drained first: str0m takes one mutation at a time.
-        if self.peer(index).is_some_and(|peer| peer.ready) {
-            self.flush(index);
-        }
         let now = self.now;
         let Some(destination) = self.candidate_for(local) else { return self.drop_datagram("no candidate") };
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return self.drop_datagram("malformed") };

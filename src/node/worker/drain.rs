@@ -1,8 +1,9 @@
 //! Draining str0m: what a peer sends, what it says, when it wants to be asked again.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use str0m::{Event, Input, Output};
+use str0m::{Event, Input, Output, PacerReason, Reason};
 
 use crate::model::stats::Direction;
 use crate::node::peer::{Peer, PeerIndex};
@@ -12,26 +13,39 @@ use super::{Worker, WorkerOutput};
 
 /// Most datagrams that a removed peer may still cause.
 const GOODBYE_MAX: usize = 16;
+/// Deadlines as close as this are served at once: str0m's pacer wants a microsecond between two packets, and sending one
+/// takes as long.
+const AHEAD: Duration = Duration::from_micros(100);
+/// How late deadlines may be served that lose nothing by it. Whatever comes or goes meanwhile serves them too, so that
+/// a peer with traffic seldom needs a wake-up for its own housekeeping.
+const LENIENCE: Duration = Duration::from_millis(10);
 
 impl Worker {
     /// Lets str0m see the time, then drains it.
     pub(super) fn flush(&mut self, index: PeerIndex) {
         let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
-        peer.ready = false;
         // An error is not yet the end of a call; draining asks whether it is.
         let _ = peer.rtc.handle_input(Input::Timeout(now));
         self.drain(index);
     }
 
-    /// Drains str0m until it only wants to wait, then forwards what came in.
+    /// Drains str0m until it only wants to wait, and forwards what came in.
     pub(super) fn drain(&mut self, index: PeerIndex) {
         let otherwise = self.default_local();
+        let soon = self.now + AHEAD;
+        let mut served = None;
         let alive = loop {
             let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
             match peer.rtc.poll_output() {
+                // A deadline that stands still is left to the timer, or it would be served for ever.
+                Ok(Output::Timeout(due)) if due <= soon && served.is_none_or(|last| due > last) => {
+                    served = Some(due);
+                    let _ = peer.rtc.handle_input(Input::Timeout(due));
+                }
                 Ok(Output::Timeout(due)) => {
-                    peer.due = due;
+                    peer.ready = false;
+                    peer.due = due + lenience(peer.rtc.last_timeout_reason());
                     break peer.rtc.is_alive();
                 }
                 Ok(Output::Transmit(transmit)) => {
@@ -42,7 +56,7 @@ impl Worker {
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
                     peer.opened += 1;
-                    self.packets.push((index, packet));
+                    self.forward(index, &packet);
                 }
                 Ok(Output::Event(event)) => self.peer_event(index, event),
                 // An error is not yet the end of a call; str0m says whether it is.
@@ -55,7 +69,6 @@ impl Worker {
         } else {
             self.lost(index);
         }
-        self.forward_packets();
     }
 
     /// Sends what str0m has left to say for a peer that is being removed.
@@ -76,15 +89,6 @@ impl Worker {
 
     fn default_local(&self) -> SocketAddr {
         self.config.candidates.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
-    }
-
-    fn forward_packets(&mut self) {
-        let mut packets = std::mem::take(&mut self.packets);
-        for (index, packet) in packets.drain(..) {
-            self.forward(index, &packet);
-        }
-        // Given back, so that its memory is used again.
-        self.packets = packets;
     }
 
     fn lost(&mut self, index: PeerIndex) {
@@ -116,5 +120,20 @@ impl Worker {
         peer.heard = now;
         let session = peer.session;
         self.event(MediaEvent::Connected { session });
+    }
+}
+
+/// How late a deadline may be served: reports, estimates and searches for losses are due every few dozen milliseconds,
+/// what waits to be sent is due when it says.
+fn lenience(reason: Reason) -> Duration {
+    match reason {
+        Reason::Feedback
+        | Reason::Nack
+        | Reason::Twcc
+        | Reason::Stats
+        | Reason::PauseCheck
+        | Reason::BweDelayControl
+        | Reason::Pacer(PacerReason::Handle) => LENIENCE,
+        _ => Duration::ZERO,
     }
 }

@@ -25,7 +25,6 @@ impl Worker {
 
     fn fault(&mut self, index: RoomIndex) {
         self.stats.room_faults += 1;
-        self.packets.clear();
         let Some(room) = self.rooms.get(index.0 as usize).and_then(Option::as_ref) else { return };
         let key = room.key;
         for session in room.sessions.clone() {

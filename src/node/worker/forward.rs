@@ -63,10 +63,14 @@ impl Worker {
             let track = media.spec.sid.clone();
             return self.event(MediaEvent::Unsealed { session, track });
         }
+        let news = media.codec != Some(codec);
         if let (MediaKind::Audio, Some(level)) = (kind, packet.header.ext_vals.audio_level) {
             entry.speakers.observe(session.0, level, now);
+            if let Some(due) = entry.speakers.next_timeout() {
+                self.queue_room(room, due);
+            }
         }
-        if media.codec != Some(codec) {
+        if news {
             self.codec_known(room, track, codec);
         }
         self.fan_out(
@@ -163,8 +167,11 @@ impl Worker {
     fn request_keyframe(&mut self, room: RoomIndex, track: TrackIndex, quality: Quality) {
         let now = self.now;
         let Some(media) = self.room_mut(room).and_then(|room| room.track_mut(track)) else { return };
-        if media.keyframes[quality.index()].request(now) {
+        let throttle = &mut media.keyframes[quality.index()];
+        if throttle.request(now) {
             self.send_keyframe_request(room, track, quality);
+        } else if let Some(due) = throttle.next_timeout() {
+            self.queue_room(room, due);
         }
     }
 

@@ -123,6 +123,13 @@ struct Session {
     subscriber: PeerIndex,
 }
 
+/// Whose deadline stands in the heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    Peer(PeerIndex),
+    Room(RoomIndex),
+}
+
 /// A media worker. Poll shape: `handle`, then `poll` until `None`, then wait for `next_timeout`.
 pub struct Worker {
     config: WorkerConfig,
@@ -137,10 +144,9 @@ pub struct Worker {
     by_address: SeededMap<SocketAddr, PeerIndex>,
     by_ufrag: SeededMap<Vec<u8>, PeerIndex>,
     router: Router,
-    timers: BinaryHeap<Reverse<(Instant, PeerIndex)>>,
+    alarms: BinaryHeap<Reverse<(Instant, Alarm)>>,
     ready: Vec<PeerIndex>,
     out: VecDeque<WorkerOutput>,
-    packets: Vec<(PeerIndex, str0m::rtp::RtpPacket)>,
     sweep_at: Instant,
     stats: WorkerStats,
 }
@@ -164,10 +170,9 @@ impl Worker {
             by_address: seeded.map(),
             by_ufrag: seeded.map(),
             router,
-            timers: BinaryHeap::new(),
+            alarms: BinaryHeap::new(),
             ready: Vec::new(),
             out: VecDeque::new(),
-            packets: Vec::new(),
             sweep_at: now + SWEEP,
             stats: WorkerStats::default(),
         }
@@ -197,18 +202,24 @@ impl Worker {
             if let Some(output) = self.out.pop_front() {
                 return Some(output);
             }
-            let peer = self.ready.pop()?;
-            self.guard(peer, |worker| worker.flush(peer));
+            let index = self.ready.pop()?;
+            // What came in for it meanwhile may have taken along what it had to send.
+            if self.peer(index).is_some_and(|peer| peer.ready) {
+                self.guard(index, |worker| worker.flush(index));
+            }
         }
     }
 
     /// When [`WorkerInput::Timeout`] is due, and what for.
     #[must_use]
     pub fn next_timeout(&self) -> (Instant, &'static str) {
-        let peers = self.timers.peek().map_or((self.sweep_at, "sweep"), |Reverse((due, _))| (self.on_tick(*due), "peer"));
-        let speakers = self.rooms.iter().flatten().filter_map(MediaRoom::next_timeout).min();
-        let rooms = speakers.map_or((self.sweep_at, "sweep"), |due| (self.on_tick(due), "room"));
-        peers.min(rooms).min((self.sweep_at, "sweep"))
+        let sweep = (self.sweep_at, "sweep");
+        let Some(Reverse((due, alarm))) = self.alarms.peek() else { return sweep };
+        let name = match alarm {
+            Alarm::Peer(_) => "peer",
+            Alarm::Room(_) => "room",
+        };
+        sweep.min((self.on_tick(*due), name))
     }
 
     /// Which worker this is.
@@ -233,7 +244,7 @@ impl Worker {
             ("addresses", self.by_address.len()),
             ("user names", self.by_ufrag.len()),
             ("routes", self.router.len()),
-            ("timers", self.timers.len()),
+            ("timers", self.alarms.len()),
         ]
     }
 
@@ -246,25 +257,32 @@ impl Worker {
 
     fn timeout(&mut self) {
         let horizon = self.now;
-        while let Some(Reverse((due, index))) = self.timers.peek().copied() {
+        while let Some(Reverse((due, alarm))) = self.alarms.peek().copied() {
             if due > horizon {
                 break;
             }
-            self.timers.pop();
-            let Some(peer) = self.peer_mut(index) else { continue };
-            if peer.queued == Some(due) {
-                peer.queued = None;
-            }
-            if peer.due <= horizon {
-                self.mark(index);
-            } else {
-                self.queue(index);
+            self.alarms.pop();
+            match alarm {
+                Alarm::Peer(index) => self.peer_alarm(index, due),
+                Alarm::Room(index) => self.room_alarm(index, due),
             }
         }
-        self.rooms_timeout();
         if self.now >= self.sweep_at {
             self.sweep_at = self.now + SWEEP;
             self.sweep();
+        }
+    }
+
+    fn peer_alarm(&mut self, index: PeerIndex, due: Instant) {
+        let now = self.now;
+        let Some(peer) = self.peer_mut(index) else { return };
+        if peer.queued == Some(due) {
+            peer.queued = None;
+        }
+        if peer.due <= now {
+            self.mark(index);
+        } else {
+            self.queue(index);
         }
     }
 
@@ -313,7 +331,7 @@ impl Worker {
         let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
         if peer.queued.is_none_or(|queued| peer.due < queued) {
             peer.queued = Some(peer.due);
-            self.timers.push(Reverse((peer.due, index)));
+            self.alarms.push(Reverse((peer.due, Alarm::Peer(index))));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The worker's rooms: tracks, who receives them, who speaks.
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
 use str0m::media::Mid;
@@ -13,7 +14,7 @@ use crate::sfu::layers::Layers;
 use crate::sfu::sealed::SealProbe;
 use crate::sfu::speaker::SpeakerWatch;
 
-use super::Worker;
+use super::{Alarm, Worker};
 
 /// A published or announced track.
 pub(super) struct MediaTrack {
@@ -41,11 +42,13 @@ pub(super) struct MediaRoom {
     pub sessions: Vec<SessionId>,
     pub tracks: Vec<Option<MediaTrack>>,
     pub speakers: SpeakerWatch,
+    /// The earliest entry in the worker's heap of deadlines.
+    queued: Option<Instant>,
 }
 
 impl MediaRoom {
     pub fn new(key: RoomKey, require_encryption: bool) -> Self {
-        Self { key, require_encryption, sessions: Vec::new(), tracks: Vec::new(), speakers: SpeakerWatch::default() }
+        Self { key, require_encryption, sessions: Vec::new(), tracks: Vec::new(), speakers: SpeakerWatch::default(), queued: None }
     }
 
     pub fn track(&self, index: TrackIndex) -> Option<&MediaTrack> {
@@ -119,15 +122,27 @@ impl Worker {
         }
     }
 
-    /// What rooms have waiting: speakers to tell, keyframe requests that were held back.
-    pub(super) fn rooms_timeout(&mut self) {
-        for at in 0..self.rooms.len() {
-            #[allow(clippy::cast_possible_truncation)] // see `open_room`
-            let index = RoomIndex(at as u32);
-            let now = self.now;
-            if self.room(index).and_then(MediaRoom::next_timeout).is_some_and(|due| due <= now) {
-                self.guard_room(index, |worker| worker.room_timeout(index));
-            }
+    /// Sees that a room's timeout is served at `due` or before.
+    pub(super) fn queue_room(&mut self, index: RoomIndex, due: Instant) {
+        let Some(room) = self.rooms.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
+        if room.queued.is_none_or(|queued| due < queued) {
+            room.queued = Some(due);
+            self.alarms.push(Reverse((due, Alarm::Room(index))));
+        }
+    }
+
+    /// What a room has waiting: speakers to tell, keyframe requests that were held back.
+    pub(super) fn room_alarm(&mut self, index: RoomIndex, due: Instant) {
+        let now = self.now;
+        let Some(room) = self.room_mut(index) else { return };
+        if room.queued == Some(due) {
+            room.queued = None;
+        }
+        if room.next_timeout().is_some_and(|due| due <= now) {
+            self.guard_room(index, |worker| worker.room_timeout(index));
+        }
+        if let Some(due) = self.room(index).and_then(MediaRoom::next_timeout) {
+            self.queue_room(index, due);
         }
     }
 
