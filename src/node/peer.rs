@@ -55,6 +55,8 @@ pub(super) struct OutSection {
     /// The client knows that the section carries nothing: only then may it carry another track, because browsers
     /// announce a new track only where there was none.
     pub quiet: bool,
+    /// The last description that was sent says that the section carries a track.
+    pub named: bool,
     /// It has carried a track before.
     pub used: bool,
     /// The answer or offer that names the track is settled.
@@ -80,6 +82,7 @@ impl OutSection {
             kind,
             carried: None,
             quiet: true,
+            named: false,
             used: false,
             settled: false,
             offered: true,
@@ -97,15 +100,26 @@ impl OutSection {
         self.selector = LayerSelector::new(self.settings);
     }
 
-    pub fn carry(&mut self, track: TrackIndex, carried: Carried) {
-        self.carried = Some((track, carried));
+    pub fn carry(&mut self, want: &Want) {
+        self.carried = Some((want.track, want.carried.clone()));
         self.quiet = false;
         self.used = true;
         self.settled = false;
-        self.settings = TrackSettings::default();
+        self.settings = want.settings;
         self.pause();
         self.routes.clear();
         self.clogged = false;
+    }
+
+    /// The client changed how it shows the track.
+    pub fn set(&mut self, settings: TrackSettings) {
+        let was_hidden = std::mem::replace(&mut self.settings, settings).disabled;
+        if was_hidden && !settings.disabled {
+            // What was left out meanwhile must not look lost.
+            self.pause();
+        } else {
+            self.selector.set(settings);
+        }
     }
 
     /// Whether a waiting track may be put here.
@@ -128,6 +142,8 @@ pub(super) struct Want {
     pub carried: Carried,
     pub kind: MediaKind,
     pub encrypted: bool,
+    /// How the client will show it.
+    pub settings: TrackSettings,
 }
 
 impl Want {
@@ -182,6 +198,8 @@ pub(super) struct Peer {
     pub offer_id: u32,
     /// An offer of ours that is to be sent.
     pub offer_text: Option<String>,
+    /// The offer that is out, as it was said, with the tracks that its sections carry.
+    pub offered_last: Option<(String, Vec<(String, Sid)>)>,
     /// ICE credentials that count from the answer to the pending offer on.
     pub next_creds: Option<IceCreds>,
     /// Another offer is due once the pending one is answered.
@@ -254,6 +272,7 @@ impl Peer {
             pending: Pending::None,
             offer_id: 0,
             offer_text: None,
+            offered_last: None,
             next_creds: None,
             dirty: false,
             restart: false,

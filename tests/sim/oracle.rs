@@ -153,11 +153,11 @@ impl Oracle {
     }
 
     /// Somebody with the right mutes all that a person publishes.
-    pub fn muted(&mut self, room: usize, identity: &Identity, muted: bool, now: Instant) {
+    pub fn muted(&mut self, room: usize, identity: &Identity, now: Instant) {
         let whose: BTreeSet<SessionId> =
             self.members.iter().filter(|(_, member)| member.room == room && member.identity == *identity).map(|(id, _)| *id).collect();
         for track in self.tracks.values_mut().filter(|track| track.live && whose.contains(&track.session)) {
-            track.muted = muted;
+            track.muted = true;
         }
         self.refresh(now);
     }

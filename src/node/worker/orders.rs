@@ -119,7 +119,9 @@ impl Worker {
         if peer.connected && peer.rtc.close().is_ok() {
             self.say_goodbye(&mut peer);
         }
-        self.by_ufrag.remove(peer.creds.ufrag.as_bytes());
+        for creds in [Some(&peer.creds), peer.next_creds.as_ref()].into_iter().flatten() {
+            self.by_ufrag.remove(creds.ufrag.as_bytes());
+        }
         for path in &peer.paths {
             if self.by_address.get(&path.remote) == Some(&index) {
                 self.by_address.remove(&path.remote);
@@ -225,7 +227,7 @@ impl Worker {
         if peer.wants.iter().any(|want| want.track == track) || peer.sections.iter().any(carried) {
             return;
         }
-        peer.wants.push(Want { track, carried: Carried { publisher, track: sid.clone() }, kind, encrypted });
+        peer.wants.push(Want { track, carried: Carried { publisher, track: sid.clone() }, kind, encrypted, settings: TrackSettings::default() });
         self.renegotiate(index);
     }
 
@@ -247,9 +249,12 @@ impl Worker {
         let Some(peer) = self.peer_mut(index) else { return };
         for section in &mut peer.sections {
             if section.carried.as_ref().is_some_and(|(carried, _)| *carried == track) {
-                section.settings = settings;
-                section.selector.set(settings);
+                section.set(settings);
             }
+        }
+        // It may not have a section yet.
+        for want in peer.wants.iter_mut().filter(|want| want.track == track) {
+            want.settings = settings;
         }
     }
 

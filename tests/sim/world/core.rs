@@ -43,10 +43,10 @@ impl World {
             }
         }
         if let ControlInput::Request(_, request) = &input
-            && let Request::Mute { identity, muted, grants, .. } = request.as_ref()
+            && let Request::Mute { identity, muted: true, grants, .. } = request.as_ref()
             && let Some(room) = grants.room.as_ref().and_then(|room| room.as_str().trim_start_matches("room").parse().ok())
         {
-            self.oracle.muted(room, identity, *muted, now);
+            self.oracle.muted(room, identity, now);
         }
         if let ControlInput::Media(MediaEvent::Bound { track, .. }) = &input {
             self.oracle.bound(track, now);
