@@ -24,6 +24,8 @@ use super::sdp::{Carried, Section};
 
 /// Most remote addresses that one peer may have proved; the oldest makes room.
 pub(super) const PATHS_MAX: usize = 8;
+/// A path that was not proved for so long while another was is dead: clients check theirs every 2 to 5 seconds.
+const PATH_STALE: Duration = Duration::from_secs(5);
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
@@ -155,10 +157,12 @@ impl Want {
 }
 
 /// A proved remote address with the local one that it reaches us by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
     pub remote: SocketAddr,
     pub local: SocketAddr,
+    /// When it was proved last.
+    pub proved: Instant,
 }
 
 /// Data channels by LiveKit's labels.
@@ -183,6 +187,7 @@ pub(super) struct Peer {
     pub room: RoomIndex,
     pub leg: Leg,
     pub creds: IceCreds,
+    /// The one that was proved last comes first.
     pub paths: Vec<Path>,
     pub sections: Vec<OutSection>,
     pub streams: Vec<InStream>,
@@ -296,9 +301,16 @@ impl Peer {
         })
     }
 
-    /// Where datagrams to `remote` leave from.
-    pub fn local_for(&self, remote: SocketAddr, otherwise: SocketAddr) -> SocketAddr {
-        self.paths.iter().find(|path| path.remote == remote).map_or(otherwise, |path| path.local)
+    /// Where a datagram to `remote` goes to and leaves from.
+    ///
+    /// str0m keeps to a nominated pair for 15 s after its last check. Where a NAT gave the client another port
+    /// meanwhile, what is proved now is better.
+    pub fn way_to(&self, remote: SocketAddr, otherwise: SocketAddr) -> (SocketAddr, SocketAddr) {
+        let Some(path) = self.paths.iter().find(|path| path.remote == remote) else { return (remote, otherwise) };
+        let newest = self.paths.first().unwrap_or(path);
+        let stale = newest.proved.saturating_duration_since(path.proved) >= PATH_STALE;
+        let best = if stale { newest } else { path };
+        (best.remote, best.local)
     }
 }
 

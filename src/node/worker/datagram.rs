@@ -21,7 +21,7 @@ impl Worker {
         let Some(peer) = self.owner(source, local, bytes, own_socket) else { return };
         let room = self.peer(peer).map(|peer| peer.room);
         if room.is_some() {
-            self.guard(peer, |worker| worker.receive(peer, source, local, bytes));
+            self.guard(peer, |worker| worker.receive(peer, source, local, bytes, own_socket));
         }
     }
 
@@ -46,7 +46,7 @@ impl Worker {
         None
     }
 
-    fn receive(&mut self, index: PeerIndex, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
+    fn receive(&mut self, index: PeerIndex, source: SocketAddr, local: SocketAddr, bytes: &[u8], own_socket: bool) {
         // What was written to this peer before must be drained first: str0m takes one mutation at a time.
         if self.peer(index).is_some_and(|peer| peer.ready) {
             self.flush(index);
@@ -64,17 +64,22 @@ impl Worker {
         if peer.rtc.handle_input(input).is_err() {
             self.drop_datagram("refused");
         } else if check {
-            self.proved(index, Path { remote: source, local });
+            self.proved(index, Path { remote: source, local, proved: now }, own_socket);
         }
         self.drain(index);
     }
 
     /// A connectivity check came through with the right password: the address is this peer's.
-    fn proved(&mut self, index: PeerIndex, path: Path) {
-        let now = self.now;
+    fn proved(&mut self, index: PeerIndex, path: Path, own_socket: bool) {
         let Some(peer) = self.peer_mut(index) else { return };
-        peer.heard = now;
-        if peer.paths.first() == Some(&path) {
+        peer.heard = path.proved;
+        let before = peer.paths.first_mut().filter(|known| (known.remote, known.local) == (path.remote, path.local));
+        if let Some(known) = before {
+            known.proved = path.proved;
+            // It still comes by another's socket: that one may have missed the news, or forgotten it.
+            if !own_socket {
+                self.out.push_back(WorkerOutput::Learned { source: path.remote });
+            }
             return;
         }
         peer.paths.retain(|known| known.remote != path.remote);
