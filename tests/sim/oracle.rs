@@ -17,8 +17,6 @@ pub struct Member {
     pub room: usize,
     pub identity: Identity,
     pub sid: Sid,
-    pub hidden: bool,
-    pub data: bool,
     subscribe: bool,
     auto: bool,
     only: Option<Identity>,
@@ -32,7 +30,6 @@ pub struct Member {
 pub struct Track {
     pub client: ClientId,
     pub session: SessionId,
-    pub cids: Vec<String>,
     pub kind: MediaKind,
     /// It has its media section.
     pub live: bool,
@@ -72,8 +69,6 @@ impl Oracle {
             room: plan.room,
             identity: plan.identity(),
             sid: sid.clone(),
-            hidden: plan.grants.hidden,
-            data: plan.grants.can_publish_data,
             subscribe: plan.grants.can_subscribe && plan.layout != Layout::Whip,
             auto: plan.auto_subscribe || !plan.signals(),
             only: plan.only.clone(),
@@ -97,7 +92,7 @@ impl Oracle {
         for cid in &spec.cids {
             self.named.insert((client, cid.clone()), spec.sid.clone());
         }
-        let track = Track { client, session, cids: spec.cids.clone(), kind: spec.kind, live: false, muted: spec.muted };
+        let track = Track { client, session, kind: spec.kind, live: false, muted: spec.muted };
         self.tracks.insert(spec.sid.clone(), track);
         self.refresh(now);
     }
