@@ -24,6 +24,8 @@ use super::sdp::{Carried, Section};
 
 /// Most remote addresses that one peer may have proved; the oldest makes room.
 pub(super) const PATHS_MAX: usize = 8;
+/// A path that was not proved for so long while another was is dead: clients check theirs every 2 to 5 seconds.
+const PATH_STALE: Duration = Duration::from_secs(5);
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
@@ -55,6 +57,8 @@ pub(super) struct OutSection {
     /// The client knows that the section carries nothing: only then may it carry another track, because browsers
     /// announce a new track only where there was none.
     pub quiet: bool,
+    /// The last description that was sent says that the section carries a track.
+    pub named: bool,
     /// It has carried a track before.
     pub used: bool,
     /// The answer or offer that names the track is settled.
@@ -80,6 +84,7 @@ impl OutSection {
             kind,
             carried: None,
             quiet: true,
+            named: false,
             used: false,
             settled: false,
             offered: true,
@@ -97,15 +102,26 @@ impl OutSection {
         self.selector = LayerSelector::new(self.settings);
     }
 
-    pub fn carry(&mut self, track: TrackIndex, carried: Carried) {
-        self.carried = Some((track, carried));
+    pub fn carry(&mut self, want: &Want) {
+        self.carried = Some((want.track, want.carried.clone()));
         self.quiet = false;
         self.used = true;
         self.settled = false;
-        self.settings = TrackSettings::default();
+        self.settings = want.settings;
         self.pause();
         self.routes.clear();
         self.clogged = false;
+    }
+
+    /// The client changed how it shows the track.
+    pub fn set(&mut self, settings: TrackSettings) {
+        let was_hidden = std::mem::replace(&mut self.settings, settings).disabled;
+        if was_hidden && !settings.disabled {
+            // What was left out meanwhile must not look lost.
+            self.pause();
+        } else {
+            self.selector.set(settings);
+        }
     }
 
     /// Whether a waiting track may be put here.
@@ -128,6 +144,8 @@ pub(super) struct Want {
     pub carried: Carried,
     pub kind: MediaKind,
     pub encrypted: bool,
+    /// How the client will show it.
+    pub settings: TrackSettings,
 }
 
 impl Want {
@@ -139,10 +157,12 @@ impl Want {
 }
 
 /// A proved remote address with the local one that it reaches us by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
     pub remote: SocketAddr,
     pub local: SocketAddr,
+    /// When it was proved last.
+    pub proved: Instant,
 }
 
 /// Data channels by LiveKit's labels.
@@ -167,6 +187,7 @@ pub(super) struct Peer {
     pub room: RoomIndex,
     pub leg: Leg,
     pub creds: IceCreds,
+    /// The one that was proved last comes first.
     pub paths: Vec<Path>,
     pub sections: Vec<OutSection>,
     pub streams: Vec<InStream>,
@@ -182,6 +203,8 @@ pub(super) struct Peer {
     pub offer_id: u32,
     /// An offer of ours that is to be sent.
     pub offer_text: Option<String>,
+    /// The offer that is out, as it was said, with the tracks that its sections carry.
+    pub offered_last: Option<(String, Vec<(String, Sid)>)>,
     /// ICE credentials that count from the answer to the pending offer on.
     pub next_creds: Option<IceCreds>,
     /// Another offer is due once the pending one is answered.
@@ -256,6 +279,7 @@ impl Peer {
             pending: Pending::None,
             offer_id: 0,
             offer_text: None,
+            offered_last: None,
             next_creds: None,
             dirty: false,
             restart: false,
@@ -280,9 +304,16 @@ impl Peer {
         })
     }
 
-    /// Where datagrams to `remote` leave from.
-    pub fn local_for(&self, remote: SocketAddr, otherwise: SocketAddr) -> SocketAddr {
-        self.paths.iter().find(|path| path.remote == remote).map_or(otherwise, |path| path.local)
+    /// Where a datagram to `remote` goes to and leaves from.
+    ///
+    /// str0m keeps to a nominated pair for 15 s after its last check. Where a NAT gave the client another port
+    /// meanwhile, what is proved now is better.
+    pub fn way_to(&self, remote: SocketAddr, otherwise: SocketAddr) -> (SocketAddr, SocketAddr) {
+        let Some(path) = self.paths.iter().find(|path| path.remote == remote) else { return (remote, otherwise) };
+        let newest = self.paths.first().unwrap_or(path);
+        let stale = newest.proved.saturating_duration_since(path.proved) >= PATH_STALE;
+        let best = if stale { newest } else { path };
+        (best.remote, best.local)
     }
 }
 

@@ -253,8 +253,8 @@ mod tests {
         assert!(read(&OFFER.replace("a=mid:1", "a=mid:0")).is_err());
         assert!(read(&OFFER.replace("a=mid:1\r\n", "")).is_err());
         assert!(read(&OFFER.replace("a=sendonly", "a=sendonly\r\na=setup:passive")).unwrap_err().contains("passive"));
-        let many: String = (0..51).map(|n| format!("m=audio 9 X 0\r\na=mid:{n}\r\n")).collect();
-        assert!(read(&format!("v=0\r\n{many}")).unwrap_err().contains("50"));
+        let many: Vec<String> = (0..51).map(|n| format!("m=audio 9 X 0\r\na=mid:{n}\r\n")).collect();
+        assert!(read(&format!("v=0\r\n{}", many.concat())).unwrap_err().contains("50"));
     }
 
     #[test]

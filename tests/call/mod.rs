@@ -34,7 +34,16 @@ pub fn sid(text: &str) -> Sid {
 
 /// A track that a section of a client's offer carries.
 pub fn track(name: &str, mid: &str, kind: MediaKind) -> TrackSpec {
-    TrackSpec { sid: sid(name), cids: vec![format!("mid:{mid}")], kind, codec: None, layers: Vec::new(), encrypted: false, muted: false }
+    TrackSpec {
+        sid: sid(name),
+        cids: vec![format!("mid:{mid}")],
+        kind,
+        codec: None,
+        red: true,
+        layers: Vec::new(),
+        encrypted: false,
+        muted: false,
+    }
 }
 
 const RIGHTS: MediaRights = MediaRights { publish: true, subscribe: true, data: true, hidden: false };

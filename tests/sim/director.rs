@@ -214,7 +214,7 @@ impl Director {
         let request = match self.dice.u8(..6) {
             0 => Request::RemoveParticipant { grants, room, identity },
             1 => Request::Participants { grants, room },
-            _ => Request::Mute { grants, room, identity, track: None, muted: self.dice.bool() },
+            _ => Request::Mute { grants, room, identity, track: None, muted: true },
         };
         world.ask(request);
     }

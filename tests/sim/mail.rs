@@ -80,15 +80,4 @@ impl Mailbox {
         let entry = self.due.first_entry().filter(|entry| entry.key().0 <= now)?;
         Some(entry.remove())
     }
-
-    /// A connection is over: its lanes are not needed any more.
-    pub fn forget(&mut self, conn: ConnId) {
-        self.lanes.remove(&Lane::ClientToControl(conn));
-        self.lanes.remove(&Lane::ControlToClient(conn));
-    }
-
-    /// Whether anything is under way for the control core or a worker.
-    pub fn is_busy(&self) -> bool {
-        self.due.values().any(|mail| !matches!(mail, Mail::Client(..)))
-    }
 }

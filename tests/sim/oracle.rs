@@ -17,8 +17,6 @@ pub struct Member {
     pub room: usize,
     pub identity: Identity,
     pub sid: Sid,
-    pub hidden: bool,
-    pub data: bool,
     subscribe: bool,
     auto: bool,
     only: Option<Identity>,
@@ -32,7 +30,6 @@ pub struct Member {
 pub struct Track {
     pub client: ClientId,
     pub session: SessionId,
-    pub cids: Vec<String>,
     pub kind: MediaKind,
     /// It has its media section.
     pub live: bool,
@@ -72,8 +69,6 @@ impl Oracle {
             room: plan.room,
             identity: plan.identity(),
             sid: sid.clone(),
-            hidden: plan.grants.hidden,
-            data: plan.grants.can_publish_data,
             subscribe: plan.grants.can_subscribe && plan.layout != Layout::Whip,
             auto: plan.auto_subscribe || !plan.signals(),
             only: plan.only.clone(),
@@ -97,7 +92,7 @@ impl Oracle {
         for cid in &spec.cids {
             self.named.insert((client, cid.clone()), spec.sid.clone());
         }
-        let track = Track { client, session, cids: spec.cids.clone(), kind: spec.kind, live: false, muted: spec.muted };
+        let track = Track { client, session, kind: spec.kind, live: false, muted: spec.muted };
         self.tracks.insert(spec.sid.clone(), track);
         self.refresh(now);
     }
@@ -153,11 +148,11 @@ impl Oracle {
     }
 
     /// Somebody with the right mutes all that a person publishes.
-    pub fn muted(&mut self, room: usize, identity: &Identity, muted: bool, now: Instant) {
+    pub fn muted(&mut self, room: usize, identity: &Identity, now: Instant) {
         let whose: BTreeSet<SessionId> =
             self.members.iter().filter(|(_, member)| member.room == room && member.identity == *identity).map(|(id, _)| *id).collect();
         for track in self.tracks.values_mut().filter(|track| track.live && whose.contains(&track.session)) {
-            track.muted = muted;
+            track.muted = true;
         }
         self.refresh(now);
     }

@@ -86,6 +86,7 @@ fn play(seed: u64) -> Outcome {
     let mut world = World::new(seed);
     let mut heard = 0;
     let fault = scenes(seed, &mut world, &mut heard).err();
+    eprintln!("{:?}", world.drops());
     Outcome { digest: world.digest(), counts: (world.playable, heard, world.restarts), lines: world.take_lines(), fault }
 }
 

@@ -7,7 +7,7 @@ use konsil::model::media::MediaKind;
 
 use crate::client::ClientId;
 use crate::packet::Tag;
-use crate::time::{epoch, since};
+use crate::time::since;
 
 /// Packets that are remembered of one stream; far more than any reordering here.
 const REMEMBERED: usize = 4_096;
@@ -24,7 +24,6 @@ pub struct Seen {
     pub timestamp: u32,
     /// The VP8 picture id after the server's patch.
     pub picture: Option<u16>,
-    pub bytes: usize,
 }
 
 /// A stream by its SSRC.
@@ -141,10 +140,5 @@ impl Heard {
     /// How old the newest playable packet is.
     pub fn age(&self, now: Instant) -> Duration {
         since(now).saturating_sub(self.published)
-    }
-
-    /// When it was published.
-    pub fn at(&self) -> Instant {
-        epoch() + self.published
     }
 }

@@ -56,6 +56,8 @@ pub struct Source {
     pub cid: String,
     pub kind: MediaKind,
     pub simulcast: bool,
+    /// Whether it is announced as encrypted end to end.
+    encrypted: bool,
     pub stage: Stage,
     pub mid: Option<Mid>,
     /// The server's id, once it said so.
@@ -69,6 +71,7 @@ pub struct Source {
 
 impl Source {
     pub fn new(client: ClientId, number: u32, kind: MediaKind, simulcast: bool, now: Instant, dice: &mut Rng) -> Self {
+        let encrypted = dice.u8(..3) == 0;
         let mut layer = |at: u8, rid: Option<Rid>| Layer {
             rid,
             layer: at,
@@ -85,6 +88,7 @@ impl Source {
             cid: format!("c{}t{number}", client.0),
             kind,
             simulcast,
+            encrypted,
             stage: Stage::New,
             mid: None,
             sid: None,
@@ -113,7 +117,7 @@ impl Source {
             muted: self.muted,
             layers: if self.simulcast { layers.to_vec() } else { Vec::new() },
             codecs: vec![(Some(codec), self.cid.clone())],
-            encryption: Encryption::None,
+            encryption: if self.encrypted { Encryption::Gcm } else { Encryption::None },
             stream: String::new(),
             disable_red: true,
             disable_dtx: false,

@@ -1,7 +1,8 @@
 //! What a bystander sees on the wire: RTP headers, which SRTP leaves clear.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
 
 use konsil::room::command::Leg;
 
@@ -24,7 +25,7 @@ pub struct Stream {
 pub struct Wire {
     streams: BTreeMap<(ClientId, Leg, u32), Stream>,
     /// Numbers that reached the server, by client and SSRC.
-    arrived: BTreeMap<(ClientId, u32), BTreeSet<u16>>,
+    arrived: BTreeMap<(ClientId, u32), BTreeMap<u16, Instant>>,
 }
 
 impl Wire {
@@ -41,28 +42,23 @@ impl Wire {
     }
 
     /// A client's datagram reached the server.
-    pub fn arrived(&mut self, client: ClientId, datagram: &[u8]) {
+    pub fn arrived(&mut self, client: ClientId, datagram: &[u8], now: Instant) {
         if let Some(header) = Header::read(datagram) {
-            self.arrived.entry((client, header.ssrc)).or_default().insert(header.seq);
+            self.arrived.entry((client, header.ssrc)).or_default().entry(header.seq).or_insert(now);
         }
     }
 
-    /// Whether this number of a client's stream reached the server.
-    pub fn has_arrived(&self, client: ClientId, ssrc: u32, seq: u64) -> bool {
+    /// When this number of a client's stream reached the server.
+    pub fn arrival(&self, client: ClientId, ssrc: u32, seq: u64) -> Option<Instant> {
         // The low 16 bits are what the wire carries; no run here is long enough to use one twice.
         #[allow(clippy::cast_possible_truncation)]
         let low = seq as u16;
-        self.arrived.get(&(client, ssrc)).is_some_and(|arrived| arrived.contains(&low))
+        self.arrived.get(&(client, ssrc))?.get(&low).copied()
     }
 
     /// Whether the server has sent this number.
     pub fn has_sent(&self, client: ClientId, leg: Leg, ssrc: u32, seq: u64) -> bool {
         self.streams.get(&(client, leg, ssrc)).is_some_and(|stream| stream.sent.contains_key(&seq))
-    }
-
-    /// A client is gone.
-    pub fn forget(&mut self, client: ClientId) {
-        self.streams.retain(|(owner, _, _), _| *owner != client);
     }
 }
 

@@ -49,8 +49,7 @@ impl Worker {
                     break peer.rtc.is_alive();
                 }
                 Ok(Output::Transmit(transmit)) => {
-                    let destination = transmit.destination;
-                    let local = peer.local_for(destination, otherwise);
+                    let (destination, local) = peer.way_to(transmit.destination, otherwise);
                     let bytes = transmit.contents.into();
                     self.out.push_back(WorkerOutput::Transmit { destination, local, bytes });
                 }
@@ -77,8 +76,7 @@ impl Worker {
         for _ in 0..GOODBYE_MAX {
             match peer.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
-                    let destination = transmit.destination;
-                    let local = peer.local_for(destination, otherwise);
+                    let (destination, local) = peer.way_to(transmit.destination, otherwise);
                     self.out.push_back(WorkerOutput::Transmit { destination, local, bytes: transmit.contents.into() });
                 }
                 Ok(Output::Event(_)) => {}

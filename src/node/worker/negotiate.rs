@@ -127,7 +127,7 @@ impl Worker {
         let mut placed: Vec<(TrackIndex, usize)> = Vec::new();
         peer.wants.retain(|want| {
             let Some(place) = peer.sections.iter().position(|section| section.offered && section.fits(want)) else { return true };
-            peer.sections[place].carry(want.track, want.carried.clone());
+            peer.sections[place].carry(want);
             placed.push((want.track, place));
             false
         });
@@ -140,6 +140,8 @@ impl Worker {
     }
 
     fn send_answer(&mut self, index: PeerIndex, answer: &str, id: u32) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        peer.name_sections();
         let Some(peer) = self.peer(index) else { return };
         let tracks = self.room(peer.room).map(|room| room.tracks.as_slice()).unwrap_or_default();
         let announced = |mid: &str| {
@@ -157,7 +159,8 @@ impl Worker {
         let session = peer.session;
         let mut begun: Vec<Sid> = Vec::new();
         for section in &mut peer.sections {
-            section.quiet = section.carried.is_none();
+            // What was freed since the description went out is still named there.
+            section.quiet = !section.named && section.carried.is_none();
             if let Some((_, carried)) = section.carried.as_ref().filter(|_| !section.settled) {
                 begun.push(carried.track.clone());
             }
@@ -242,10 +245,19 @@ impl Worker {
     fn send_offer(&mut self, index: PeerIndex) {
         let Some(peer) = self.peer_mut(index) else { return };
         let Some(text) = peer.offer_text.take() else { return };
-        peer.offer_id += 1;
+        peer.name_sections();
         let creds = peer.next_creds.as_ref().unwrap_or(&peer.creds);
         let sdp = dress(&text, creds, |mid| peer.carried(mid));
-        let event = MediaEvent::Offer { session: peer.session, sdp, id: peer.offer_id, mids: peer.mids() };
+        peer.offered_last = Some((sdp, peer.mids()));
+        self.say_offer(index);
+    }
+
+    /// Sends the newest offer under a number of its own.
+    fn say_offer(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        let Some((sdp, mids)) = peer.offered_last.clone() else { return };
+        peer.offer_id += 1;
+        let event = MediaEvent::Offer { session: peer.session, sdp, id: peer.offer_id, mids };
         self.event(event);
     }
 
@@ -279,6 +291,7 @@ impl Worker {
             return Ok(false);
         }
         let Pending::Out(pending) = std::mem::replace(&mut peer.pending, Pending::None) else { return Ok(false) };
+        peer.offered_last = None;
         peer.rtc.sdp_api().accept_answer(*pending, answer).map_err(|_| "it does not answer the offer")?;
         if let Some(fresh) = peer.next_creds.take() {
             self.use_credentials(index, fresh);
@@ -286,16 +299,17 @@ impl Worker {
         Ok(true)
     }
 
-    /// After a resume the subscriber leg restarts ICE, whatever was being negotiated.
+    /// After a resume the subscriber leg restarts ICE. An offer that is out may be lost, or its answer, and the client
+    /// may have taken it: so it is said once more as it was, and the restart follows its answer.
     pub(super) fn restart_ice(&mut self, session: SessionId) {
         let Some(index) = self.leg_of(session, Leg::Subscriber) else { return };
         let Some(peer) = self.peer_mut(index).filter(|peer| peer.leg == Leg::Subscriber) else { return };
         peer.restart = true;
-        peer.pending = Pending::None;
-        if let Some(unused) = peer.next_creds.take() {
-            self.by_ufrag.remove(unused.ufrag.as_bytes());
+        if matches!(peer.pending, Pending::Out(_)) {
+            self.say_offer(index);
+        } else {
+            self.sync_subscriber(index);
         }
-        self.sync_subscriber(index);
     }
 }
 
@@ -331,7 +345,7 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
             peer.wants.push(want);
             continue;
         };
-        peer.sections[place].carry(want.track, want.carried);
+        peer.sections[place].carry(&want);
         placed.push((want.track, place));
     }
     if let Some((offer, pending)) = api.apply() {
@@ -375,6 +389,13 @@ impl Section {
 }
 
 impl Peer {
+    /// Notes what the description that goes out says of each section.
+    fn name_sections(&mut self) {
+        for section in &mut self.sections {
+            section.named = section.carried.is_some();
+        }
+    }
+
     /// What a section carries, for the SDP.
     fn carried(&self, mid: &str) -> Option<sdp::Carried> {
         let section = self.sections.iter().find(|section| *section.mid == *mid)?;

@@ -230,7 +230,13 @@ impl Worker {
         if peer.wants.iter().any(|want| want.track == track) || peer.sections.iter().any(carried) {
             return;
         }
-        peer.wants.push(Want { track, carried: Carried { publisher, track: sid.clone() }, kind, encrypted });
+        peer.wants.push(Want {
+            track,
+            carried: Carried { publisher, track: sid.clone() },
+            kind,
+            encrypted,
+            settings: TrackSettings::default(),
+        });
         self.renegotiate(index);
     }
 
@@ -252,9 +258,12 @@ impl Worker {
         let Some(peer) = self.peer_mut(index) else { return };
         for section in &mut peer.sections {
             if section.carried.as_ref().is_some_and(|(carried, _)| *carried == track) {
-                section.settings = settings;
-                section.selector.set(settings);
+                section.set(settings);
             }
+        }
+        // It may not have a section yet.
+        for want in peer.wants.iter_mut().filter(|want| want.track == track) {
+            want.settings = settings;
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use konsil::model::ids::{Identity, Sid};
 use konsil::model::media::MediaKind;
-use konsil::room::command::{Layout, Leg};
+use konsil::room::command::Leg;
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::{DataPacket, UserPacket};
 use prost::Message as _;
@@ -47,7 +47,6 @@ pub struct Message {
     pub to: Option<Identity>,
     /// Whom the server named as the sender.
     pub stamped: String,
-    pub published: Duration,
 }
 
 impl Client {
@@ -157,7 +156,7 @@ impl Client {
         if self.plan.signals() {
             self.drop_connection(now);
         } else {
-            self.say.push(Say::StartOver("cut off"));
+            self.say.push(Say::StartOver);
         }
     }
 
@@ -166,8 +165,7 @@ impl Client {
         let Some(pc) = self.publisher.as_mut() else { return false };
         let Some(id) = (if reliable { pc.reliable } else { pc.lossy }) else { return false };
         self.messages_sent += 1;
-        let published = crate::time::since(now).as_micros();
-        let text = format!("{} {} {} {published}", self.id.0, self.plan.room, self.messages_sent);
+        let text = format!("{} {} {}", self.id.0, self.plan.room, self.messages_sent);
         let destination_identities = to.map(|identity| identity.as_str().to_owned()).into_iter().collect();
         let user = UserPacket { payload: text.into_bytes(), ..UserPacket::default() };
         // What a forger would claim.
@@ -188,11 +186,6 @@ impl Client {
         self.pcs().zip(addresses).for_each(|((_, pc), address)| pc.outer = address);
     }
 
-    /// Whether it can receive at all by what it is.
-    pub fn receives(&self) -> bool {
-        self.plan.layout != Layout::Whip && self.plan.grants.can_subscribe
-    }
-
     /// Tracks of its own that are being sent.
     pub fn live_tracks(&self) -> impl Iterator<Item = &crate::source::Source> {
         self.sources.iter().filter(|source| source.stage == Stage::Live)
@@ -204,13 +197,7 @@ fn receipt(pc: &mut Pc, leg: Leg, packet: &RtpPacket) -> Option<Receipt> {
     let mid = pc.section_of(packet.header.ssrc)?.to_string();
     let picture = picture_id(&packet.payload);
     let kind = if packet.payload.first() == Some(&0x78) { MediaKind::Audio } else { MediaKind::Video };
-    let seen = Seen {
-        tag,
-        seq: *packet.seq_no,
-        timestamp: packet.header.timestamp,
-        picture: picture.filter(|_| kind == MediaKind::Video),
-        bytes: packet.payload.len(),
-    };
+    let seen = Seen { tag, seq: *packet.seq_no, timestamp: packet.header.timestamp, picture: picture.filter(|_| kind == MediaKind::Video) };
     let told = pc.mids.get(&mid).cloned();
     Some(Receipt { leg, ssrc: packet.header.ssrc, mid, kind, seen, told, told_at: pc.told_at })
 }
@@ -228,7 +215,7 @@ fn read_message(bytes: &[u8], reliable: bool) -> Option<Message> {
     let text = String::from_utf8(user.payload).ok()?;
     let mut numbers = text.split(' ').map(|number| number.parse::<u64>().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
-    let (from, room, number, published) = (next(), next(), next(), next());
+    let (from, room, number) = (next(), next(), next());
     let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Some(Message {
         from: ClientId(small(from)),
@@ -237,6 +224,5 @@ fn read_message(bytes: &[u8], reliable: bool) -> Option<Message> {
         reliable,
         to: packet.destination_identities.first().and_then(|identity| Identity::new(identity).ok()),
         stamped: packet.participant_identity,
-        published: Duration::from_micros(published),
     })
 }

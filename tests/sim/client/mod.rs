@@ -56,7 +56,7 @@ pub enum Say {
     /// It says goodbye and closes.
     Leave,
     /// It gives up and starts anew.
-    StartOver(&'static str),
+    StartOver,
 }
 
 /// A client.
@@ -142,11 +142,6 @@ impl Client {
     pub fn pcs(&mut self) -> impl Iterator<Item = (Leg, &mut Pc)> {
         let publisher = self.publisher.as_mut().map(|pc| (Leg::Publisher, pc));
         publisher.into_iter().chain(self.subscriber.as_mut().map(|pc| (Leg::Subscriber, pc)))
-    }
-
-    /// The PeerConnection that media comes by.
-    pub fn receiving(&self) -> Option<&Pc> {
-        if self.plan.layout == Layout::Dual { self.subscriber.as_ref() } else { self.publisher.as_ref() }
     }
 
     pub fn pc(&mut self, leg: Leg) -> Option<&mut Pc> {

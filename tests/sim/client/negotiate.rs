@@ -135,7 +135,8 @@ impl Client {
                 _ => {}
             }
         }
-        self.again |= self.sources.iter().any(|source| matches!(source.stage, Stage::New | Stage::Ending));
+        let confirmed = |source: &Source| !self.plan.confirm_first || source.sid.is_some();
+        self.again |= self.sources.iter().any(|source| source.stage == Stage::Ending || source.stage == Stage::New && confirmed(source));
     }
 
     pub(super) fn on_offer(&mut self, offer: &Description, now: Instant) {

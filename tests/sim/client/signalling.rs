@@ -58,7 +58,7 @@ impl Client {
                 self.come_back(now);
             }
             Ok(_) => self.state = State::In,
-            Err(_) => self.say.push(Say::StartOver("refused")),
+            Err(_) => self.say.push(Say::StartOver),
         }
     }
 
@@ -95,7 +95,7 @@ impl Client {
                 }
             }
             Notice::Leave { action: LeaveAction::Resume, .. } => self.drop_connection(now),
-            Notice::Leave { action: LeaveAction::Reconnect, .. } => self.say.push(Say::StartOver("told to")),
+            Notice::Leave { action: LeaveAction::Reconnect, .. } => self.say.push(Say::StartOver),
             Notice::Leave { action: LeaveAction::Disconnect, .. } => self.end(),
             Notice::Reconnected
             | Notice::TrackSubscribed { .. }
@@ -149,7 +149,7 @@ impl Client {
             && until <= now
         {
             if self.sid.is_none() {
-                return self.say.push(Say::StartOver("never joined"));
+                return self.say.push(Say::StartOver);
             }
             self.state = State::Resuming;
             self.say.push(Say::Connect(Box::new(Connect {
@@ -186,7 +186,7 @@ impl Client {
     }
 
     pub fn on_reply(&mut self, result: Result<Reply, Refusal>, now: Instant) {
-        let Ok(Reply::Media { resource, sdp }) = result else { return self.say.push(Say::StartOver("refused")) };
+        let Ok(Reply::Media { resource, sdp }) = result else { return self.say.push(Say::StartOver) };
         self.state = State::In;
         self.resource = Some(resource.clone());
         self.sid = Some(resource);

@@ -76,7 +76,7 @@ impl World {
             }
             Say::HangUp(conn) => self.cut(conn),
             Say::Leave => self.leave(id),
-            Say::StartOver(_) => self.start_over(id),
+            Say::StartOver => self.start_over(id),
         }
     }
 
@@ -130,13 +130,5 @@ impl World {
         if plan.layout != Layout::Whep {
             self.returning.push((at, plan));
         }
-    }
-
-    /// Forgets connections that nobody uses any more.
-    pub(super) fn sweep_conns(&mut self) {
-        let used: Vec<ConnId> = self.clients.iter().filter_map(|client| client.conn).collect();
-        let gone: Vec<ConnId> =
-            self.conns.iter().filter(|(conn, entry)| entry.cut && !used.contains(conn)).map(|(conn, _)| *conn).collect();
-        let _ = gone;
     }
 }

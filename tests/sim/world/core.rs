@@ -43,10 +43,10 @@ impl World {
             }
         }
         if let ControlInput::Request(_, request) = &input
-            && let Request::Mute { identity, muted, grants, .. } = request.as_ref()
+            && let Request::Mute { identity, muted: true, grants, .. } = request.as_ref()
             && let Some(room) = grants.room.as_ref().and_then(|room| room.as_str().trim_start_matches("room").parse().ok())
         {
-            self.oracle.muted(room, identity, *muted, now);
+            self.oracle.muted(room, identity, now);
         }
         if let ControlInput::Media(MediaEvent::Bound { track, .. }) = &input {
             self.oracle.bound(track, now);
@@ -148,6 +148,9 @@ impl World {
 
     fn to_worker(&mut self, worker: usize, post: Post) {
         let now = self.now;
+        if let Post::HandedOver { source, bytes, .. } = &post {
+            self.note_arrival(worker, *source, bytes);
+        }
         let input = match &post {
             Post::HandedOver { source, local, bytes } => WorkerInput::HandedOver { source: *source, local: *local, bytes },
             Post::Learned { source, worker } => WorkerInput::Learned { source: *source, worker: *worker },
@@ -171,11 +174,20 @@ impl World {
                 arrived.extend(pc.up.arrivals(now).into_iter().map(|datagram| (outer, datagram)));
             }
             for (source, datagram) in arrived {
-                self.wire.arrived(id, &datagram.bytes);
                 // The kernel picks by addresses and ports; those of one flow stay with one socket unless sockets come and go.
                 let worker = if self.scattered { self.dice.usize(..self.workers.len()) } else { at % self.workers.len() };
+                self.note_arrival(worker, source, &datagram.bytes);
                 self.workers[worker].handle(WorkerInput::Datagram { source, local: datagram.to, bytes: &datagram.bytes }, now);
             }
+        }
+    }
+
+    /// Notes a datagram that reaches the worker that it is for.
+    fn note_arrival(&mut self, worker: usize, source: SocketAddr, bytes: &[u8]) {
+        let Some((id, _)) = self.addresses.get(&source).copied() else { return };
+        // From an address that was not proved yet, nothing is taken.
+        if self.proved.get(&source) == Some(&worker) {
+            self.wire.arrived(id, bytes, self.now);
         }
     }
 
@@ -228,6 +240,7 @@ impl World {
 
     fn learned(&mut self, worker: usize, source: SocketAddr) {
         let owner = self.workers[worker].index();
+        self.proved.insert(source, worker);
         for to in (0..self.workers.len()).filter(|to| *to != worker) {
             // A full mailbox loses it.
             if self.dice.u8(..20) != 0 {
@@ -246,7 +259,10 @@ impl World {
         let params = pc.rtc.codec_config().params();
         let repeats = |pt: u8| params.iter().any(|params| params.resend().is_some_and(|resend| *resend == pt));
         let verdict = self.wire.sent(id, leg, &bytes, repeats);
-        pc.down.send(Datagram::new(bytes, local), now);
+        // What goes to an address that the client has left reaches nobody.
+        if pc.outer == destination {
+            pc.down.send(Datagram::new(bytes, local), now);
+        }
         self.check("numbers_on_the_wire", verdict.map_err(|words| format!("to {id:?} {leg:?}: {words}")));
     }
 }

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use konsil::model::ids::Sid;
 use konsil::model::media::{MediaKind, Quality};
-use konsil::room::command::Layout;
+use konsil::room::command::{Layout, Leg};
 use konsil::room::notice::Notice;
 
 use crate::client::{Client, ClientId, Message, Receipt, State};
 use crate::invariants as must;
+use crate::sink::Sink;
 use crate::source::Stage;
 use crate::time::since;
 
@@ -47,8 +48,8 @@ impl World {
             None => verdicts.push(("permitted", Err(format!("{id:?} got a track that the server never took: {tag:?}")))),
         }
         let pc = match receipt.leg {
-            konsil::room::command::Leg::Publisher => receiver.publisher.as_ref(),
-            konsil::room::command::Leg::Subscriber => receiver.subscriber.as_ref(),
+            Leg::Publisher => receiver.publisher.as_ref(),
+            Leg::Subscriber => receiver.subscriber.as_ref(),
         };
         if let Some(sink) = pc.and_then(|pc| pc.sinks.get(&receipt.ssrc)) {
             verdicts.push(("numbers_continue", must::numbers_continue(sink, &receipt)));
@@ -155,30 +156,43 @@ impl World {
     /// The server had it and left a gap nevertheless.
     pub fn gaps_are_losses(&self) -> Result<(), Fault> {
         for client in &self.clients {
-            let pcs =
-                [(konsil::room::command::Leg::Publisher, &client.publisher), (konsil::room::command::Leg::Subscriber, &client.subscriber)];
-            for (leg, pc) in pcs.into_iter().filter_map(|(leg, pc)| Some((leg, pc.as_ref()?))) {
-                for (ssrc, sink) in &pc.sinks {
-                    for (low, high) in sink.seen.values().zip(sink.seen.values().skip(1)) {
-                        let same_run =
-                            low.tag.stream() == high.tag.stream() && high.seq - low.seq == high.tag.seq.wrapping_sub(low.tag.seq);
-                        let publisher = &self.clients[low.tag.client.0];
-                        let source =
-                            publisher.sends.iter().find(|(_, stream)| **stream == (low.tag.track, low.tag.layer)).map(|(ssrc, _)| *ssrc);
-                        let Some(source) = source.filter(|_| same_run) else { continue };
-                        for ahead in 1..high.seq - low.seq {
-                            let sent = self.wire.has_sent(client.id, leg, **ssrc, low.seq + ahead);
-                            if !sent && self.wire.has_arrived(publisher.id, source, low.tag.seq + ahead) {
-                                let words =
-                                    format!("{:?} never got number {} of {ssrc:?}, though the server had it", client.id, low.seq + ahead);
-                                return Err(Fault { invariant: "gaps_are_losses", at: since(self.now), words });
-                            }
-                        }
-                    }
+            for (leg, pc) in [(Leg::Publisher, &client.publisher), (Leg::Subscriber, &client.subscriber)] {
+                for (ssrc, sink) in pc.iter().flat_map(|pc| &pc.sinks) {
+                    let words = self.avoidable_gap((client.id, leg, **ssrc), sink);
+                    let words = words.map(|words| format!("{:?} {leg:?} {ssrc:?}: {words}", client.id));
+                    words.map_or(Ok(()), |words| Err(Fault { invariant: "gaps_are_losses", at: since(self.now), words }))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// A gap of one outgoing stream that need not be.
+    fn avoidable_gap(&self, stream: (ClientId, Leg, u32), sink: &Sink) -> Option<String> {
+        let mut began = None;
+        for (low, high) in sink.seen.values().zip(sink.seen.values().skip(1)) {
+            let publisher = &self.clients[low.tag.client.0];
+            let ssrc = publisher.sends.iter().find(|(_, sent)| **sent == (low.tag.track, low.tag.layer)).map(|(ssrc, _)| *ssrc)?;
+            let arrival = |seq| self.wire.arrival(publisher.id, ssrc, seq);
+            let start = *began.get_or_insert_with(|| arrival(low.tag.seq));
+            if low.tag.stream() != high.tag.stream() || high.seq - low.seq != high.tag.seq - low.tag.seq {
+                began = None;
+                continue;
+            }
+            for ahead in 1..high.seq - low.seq {
+                // What came before the run's first packet could not be sent any more: layers begin with a keyframe.
+                let taken = arrival(low.tag.seq + ahead).filter(|at| start.is_some_and(|start| *at > start));
+                let sent = self.wire.has_sent(stream.0, stream.1, stream.2, low.seq + ahead);
+                if let Some(at) = taken.filter(|_| !sent) {
+                    return Some(format!(
+                        "number {} never came, though the server had it {:?}: {low:?} {high:?}",
+                        low.seq + ahead,
+                        since(at)
+                    ));
+                }
+            }
+        }
+        None
     }
 
     /// Nothing is left of anybody.

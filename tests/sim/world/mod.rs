@@ -16,7 +16,7 @@ use konsil::node::request::ConnId;
 use konsil::node::worker::{Worker, WorkerConfig};
 use konsil::room::command::Leg;
 
-use crate::client::{Client, ClientId, Plan, State};
+use crate::client::{Client, ClientId, Plan};
 use crate::invariants::Verdict;
 use crate::journal::Journal;
 use crate::mail::Mailbox;
@@ -64,7 +64,10 @@ pub struct World {
     pub clients: Vec<Client>,
     /// Who comes back, and when.
     pub returning: Vec<(Instant, Plan)>,
+    /// Whose an address is, or was.
     addresses: BTreeMap<SocketAddr, (ClientId, Leg)>,
+    /// Which worker has taken an address for its client's.
+    proved: BTreeMap<SocketAddr, usize>,
     next_address: u16,
     conns: BTreeMap<ConnId, Conn>,
     askers: BTreeMap<Caller, Asker>,
@@ -119,6 +122,7 @@ impl World {
             clients: Vec::new(),
             returning: Vec::new(),
             addresses: BTreeMap::new(),
+            proved: BTreeMap::new(),
             next_address: 0,
             conns: BTreeMap::new(),
             askers: BTreeMap::new(),
@@ -187,6 +191,10 @@ impl World {
         self.journal.digest()
     }
 
+    pub fn drops(&self) -> Vec<&BTreeMap<&'static str, u64>> {
+        self.workers.iter().map(|worker| &worker.stats().dropped_datagrams).collect()
+    }
+
     pub fn take_lines(&mut self) -> Vec<String> {
         self.journal.take_lines()
     }
@@ -253,7 +261,6 @@ impl World {
         let client = &mut self.clients[id.0];
         client.move_to([first, second]);
         for (leg, pc) in client.pcs() {
-            self.addresses.retain(|_, known| *known != (id, leg));
             self.addresses.insert(pc.outer, (id, leg));
         }
     }
@@ -270,10 +277,5 @@ impl World {
     pub fn is_in(&self, person: usize) -> bool {
         let returns = self.returning.iter().any(|(_, plan)| plan.person == person);
         returns || self.clients.iter().any(|client| client.plan.person == person && client.alive())
-    }
-
-    /// How many clients are in with their connection standing.
-    pub fn standing(&self) -> usize {
-        self.clients.iter().filter(|client| client.state == State::In).count()
     }
 }
