@@ -33,7 +33,8 @@ pub fn orders(load: Load) -> io::Result<Vec<MediaCommand>> {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             let sid = Sid::track(&mut chance);
             let cids = vec![cid(number, kind)];
-            let track = TrackSpec { sid: sid.clone(), cids, kind, layers: Vec::new(), codec: None, encrypted: true, muted: false };
+            let track =
+                TrackSpec { sid: sid.clone(), cids, kind, layers: Vec::new(), codec: None, red: true, encrypted: true, muted: false };
             orders.push(MediaCommand::AddTrack { session: session(number), track });
             for receiver in load.receivers(number) {
                 let publisher = sids[number].clone();

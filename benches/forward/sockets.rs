@@ -75,7 +75,7 @@ fn serve(load: Load, span: Duration, server: SocketAddr, handle: &MediaHandle, n
     let after = spent(handle)?;
     let received = crowd.received() - received;
     Ok(Cost {
-        micros: (after.cpu - before.cpu).as_secs_f64() * 1e6 / received as f64,
+        micros: after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / received as f64,
         per_call: (after.sent - before.sent) / (after.calls - before.calls),
         delivered: received as f64 / expected as f64,
     })

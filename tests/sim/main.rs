@@ -1,6 +1,6 @@
 //! Whole nodes with clients on virtual time over seeded lossy links. `SEEDS=lo..hi cargo test --test sim` runs more seeds.
 // A test may stop at what cannot be; the rest of pedantic is for code that others read as an interface.
-#![allow(clippy::expect_used, clippy::pedantic)]
+#![allow(clippy::expect_used, clippy::pedantic, clippy::wrong_self_convention, clippy::collapsible_match)]
 
 mod client;
 mod director;

@@ -167,7 +167,6 @@ impl World {
     pub(super) fn deliver_datagrams(&mut self) {
         let now = self.now;
         for at in 0..self.clients.len() {
-            let id = ClientId(at);
             let mut arrived: Vec<(SocketAddr, Datagram)> = Vec::new();
             for (_, pc) in self.clients[at].pcs() {
                 let outer = pc.outer;
