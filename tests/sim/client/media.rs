@@ -73,13 +73,12 @@ impl Client {
                 self.changed = now;
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => pc.cut_off = Some(now),
-            Event::IceConnectionStateChange(state) if state.is_connected() => {
-                if pc.cut_off.take().is_some() {
-                    self.changed = now;
-                }
-            }
+            Event::IceConnectionStateChange(state) if state.is_connected() && pc.cut_off.take().is_some() => self.changed = now,
             Event::KeyframeRequest(request) => {
-                self.sources.iter_mut().filter(|source| source.mid == Some(request.mid)).for_each(|source| source.want_keyframe(request.rid));
+                self.sources
+                    .iter_mut()
+                    .filter(|source| source.mid == Some(request.mid))
+                    .for_each(|source| source.want_keyframe(request.rid));
             }
             Event::ChannelOpen(id, label) if label == "_reliable" => pc.reliable = Some(id),
             Event::ChannelOpen(id, label) if label == "_lossy" => pc.lossy = Some(id),
@@ -166,7 +165,12 @@ impl Client {
         let destination_identities = to.map(|identity| identity.as_str().to_owned()).into_iter().collect();
         let user = UserPacket { payload: text.into_bytes(), ..UserPacket::default() };
         // What a forger would claim.
-        let packet = DataPacket { destination_identities, participant_identity: "forged".into(), value: Some(Value::User(user)), ..DataPacket::default() };
+        let packet = DataPacket {
+            destination_identities,
+            participant_identity: "forged".into(),
+            value: Some(Value::User(user)),
+            ..DataPacket::default()
+        };
         let Some(mut channel) = pc.rtc.channel(id) else { return false };
         let sent = channel.write(true, &packet.encode_to_vec()).unwrap_or(false);
         pc.tick(now);
@@ -189,12 +193,7 @@ fn receipt(pc: &mut Pc, leg: Leg, packet: &RtpPacket) -> Option<Receipt> {
     let mid = pc.section_of(packet.header.ssrc)?.to_string();
     let picture = picture_id(&packet.payload);
     let kind = if packet.payload.first() == Some(&0x78) { MediaKind::Audio } else { MediaKind::Video };
-    let seen = Seen {
-        tag,
-        seq: *packet.seq_no,
-        timestamp: packet.header.timestamp,
-        picture: picture.filter(|_| kind == MediaKind::Video),
-    };
+    let seen = Seen { tag, seq: *packet.seq_no, timestamp: packet.header.timestamp, picture: picture.filter(|_| kind == MediaKind::Video) };
     let told = pc.mids.get(&mid).cloned();
     Some(Receipt { leg, ssrc: packet.header.ssrc, mid, kind, seen, told, told_at: pc.told_at })
 }
@@ -203,7 +202,7 @@ fn payload_type(pc: &Pc, mid: Mid, kind: MediaKind) -> Option<Pt> {
     let wanted = if kind == MediaKind::Audio { Codec::Opus } else { Codec::Vp8 };
     let listed = pc.rtc.media(mid)?.remote_pts();
     let params = pc.rtc.codec_config().params();
-    params.iter().find(|params| params.spec().codec == wanted && listed.contains(&params.pt())).map(|params| params.pt())
+    params.iter().find(|params| params.spec().codec == wanted && listed.contains(&params.pt())).map(str0m::format::PayloadParams::pt)
 }
 
 fn read_message(bytes: &[u8], reliable: bool) -> Option<Message> {

@@ -29,7 +29,10 @@ impl Client {
         if let Some((sdp, id)) = self.make_offer() {
             self.say.push(Say::Signal(Signal::Offer { sdp, id }));
             if self.dice.u8(..4) == 0 {
-                let candidate = self.publisher.as_ref().map(|pc| format!("candidate:1 1 udp 2130706175 {} {} typ host", pc.local.ip(), pc.local.port()));
+                let candidate = self
+                    .publisher
+                    .as_ref()
+                    .map(|pc| format!("candidate:1 1 udp 2130706175 {} {} typ host", pc.local.ip(), pc.local.port()));
                 self.say.extend(candidate.map(|candidate| Say::Signal(Signal::Trickle { leg: Leg::Publisher, candidate })));
             }
         }
@@ -48,7 +51,12 @@ impl Client {
         let mut api = pc.rtc.sdp_api();
         if first && self.plan.signals() {
             let lossy = Reliability::MaxRetransmits { retransmits: 0 };
-            api.add_channel_with_config(ChannelConfig { label: "_lossy".into(), ordered: false, reliability: lossy, ..ChannelConfig::default() });
+            api.add_channel_with_config(ChannelConfig {
+                label: "_lossy".into(),
+                ordered: false,
+                reliability: lossy,
+                ..ChannelConfig::default()
+            });
             api.add_channel("_reliable".into());
         }
         if restart {
@@ -128,8 +136,7 @@ impl Client {
             }
         }
         let confirmed = |source: &Source| !self.plan.confirm_first || source.sid.is_some();
-        self.again |=
-            self.sources.iter().any(|source| source.stage == Stage::Ending || source.stage == Stage::New && confirmed(source));
+        self.again |= self.sources.iter().any(|source| source.stage == Stage::Ending || source.stage == Stage::New && confirmed(source));
     }
 
     pub(super) fn on_offer(&mut self, offer: &Description, now: Instant) {
@@ -163,7 +170,9 @@ fn stopped(pc: &super::Pc, source: &Source) -> bool {
 fn add_source(api: &mut str0m::change::SdpApi<'_>, source: &mut Source) {
     let simulcast = source.simulcast.then(|| {
         let mut simulcast = Simulcast::new();
-        RIDS.iter().for_each(|rid| simulcast.add_send_layer(SimulcastLayer::new(rid)));
+        for rid in RIDS {
+            simulcast.add_send_layer(SimulcastLayer::new(rid));
+        }
         simulcast
     });
     let kind = match source.kind {

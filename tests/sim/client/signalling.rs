@@ -50,7 +50,7 @@ impl Client {
         self.say.push(Say::Request(Box::new(request)));
     }
 
-    pub fn on_connected(&mut self, result: Result<Connected, Refusal>, now: Instant) {
+    pub fn on_connected(&mut self, result: &Result<Connected, Refusal>, now: Instant) {
         match result {
             Ok(connected) if connected.resumed => {
                 self.state = State::In;
@@ -176,8 +176,8 @@ impl Client {
     /// The server took the client back: offers again what was not answered, and restarts ICE.
     fn come_back(&mut self, now: Instant) {
         self.announce_unheard();
-        let muted = self.sources.iter().filter(|source| source.stage == Stage::Live);
-        let mutes: Vec<_> = muted.filter_map(|source| Some(Signal::Mute { track: source.sid.clone()?, muted: source.muted })).collect();
+        let live = self.sources.iter().filter(|source| source.stage == Stage::Live);
+        let mutes: Vec<_> = live.filter_map(|source| Some(Signal::Mute { track: source.sid.clone()?, muted: source.muted })).collect();
         self.say.extend(mutes.into_iter().map(Say::Signal));
         self.restart = self.publisher.as_ref().is_some_and(|pc| pc.offers > 0);
         if !self.repeat_offer() {
@@ -195,14 +195,15 @@ impl Client {
                 self.promised.insert(Sid::from_client(track));
             }
         }
-        let mids = sections_with_tracks(&sdp);
+        let carried = sections_with_tracks(&sdp);
         let Some(pc) = self.publisher.as_mut() else { return };
-        pc.mids = mids;
+        pc.mids = carried;
         pc.told_at = now;
         let Some(offer) = pc.offer.take() else { return };
-        match SdpAnswer::from_sdp_string(&sdp).map_err(|e| e.to_string()).and_then(|answer| {
-            pc.rtc.sdp_api().accept_answer(offer.pending, answer).map_err(|e| e.to_string())
-        }) {
+        match SdpAnswer::from_sdp_string(&sdp)
+            .map_err(|e| e.to_string())
+            .and_then(|answer| pc.rtc.sdp_api().accept_answer(offer.pending, answer).map_err(|e| e.to_string()))
+        {
             Ok(()) => self.sources_live(now),
             Err(error) => self.complaint = Some(format!("cannot take the answer: {error}")),
         }
@@ -215,7 +216,8 @@ fn sections_with_tracks(sdp: &str) -> std::collections::BTreeMap<String, Sid> {
     let mut sections = std::collections::BTreeMap::new();
     for part in sdp.split("\nm=").skip(1) {
         let value = |prefix: &str| part.lines().find_map(|line| line.trim_end().strip_prefix(prefix).map(str::to_owned));
-        let track = value("a=msid:").and_then(|msid| msid.split_once('|').and_then(|(_, rest)| rest.split_once(' ').map(|(_, track)| Sid::from_client(track))));
+        let track = value("a=msid:")
+            .and_then(|msid| msid.split_once('|').and_then(|(_, rest)| rest.split_once(' ').map(|(_, track)| Sid::from_client(track))));
         if let (Some(mid), Some(track)) = (value("a=mid:"), track) {
             sections.insert(mid, track);
         }
