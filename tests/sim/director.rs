@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use konsil::model::ids::Sid;
+use konsil::model::ids::{RoomName, Sid};
 use konsil::model::media::{MediaKind, Quality, TrackSettings};
-use konsil::node::request::Request;
+use konsil::node::request::{Request, RoomOrigin, RoomSpec};
 use konsil::room::command::{Layout, Scenario, Signal, SubscriptionRule, SubscriptionRules};
 
 use crate::client::{Client, ClientId, Plan, Say, State, admin, room_name};
 use crate::world::World;
 
 /// Most people of one run.
-const PEOPLE: usize = 9;
+const PEOPLE: usize = 10;
 
 /// Plays a scenario.
 pub struct Director {
@@ -24,8 +24,8 @@ pub struct Director {
 impl Director {
     pub fn new(seed: u64) -> Self {
         let mut dice = Rng::with_seed(seed ^ 0x5ce9_a410);
-        let rooms = dice.usize(2..4);
-        let people = dice.usize(5..=PEOPLE);
+        let rooms = dice.usize(2..=3);
+        let people = dice.usize(6..=PEOPLE);
         let plans = (0..people).map(|person| Plan::new(person, person % rooms, &mut dice)).collect();
         Self { plans, dice, cuts: Vec::new() }
     }
@@ -35,7 +35,7 @@ impl Director {
         self.end_cuts(world);
         let absent: Vec<usize> = (0..self.plans.len()).filter(|person| !world.is_in(*person)).collect();
         let alive = world.alive();
-        let joins = !absent.is_empty() && (alive.len() < 3 || self.dice.u8(..100) < 15);
+        let joins = !absent.is_empty() && (alive.len() < 5 || self.dice.u8(..100) < 30);
         if joins {
             let person = absent[self.dice.usize(..absent.len())];
             self.join(world, person);
@@ -45,6 +45,25 @@ impl Director {
         }
         let pause = Duration::from_millis(self.dice.u64(20..400));
         self.cuts.iter().map(|(until, _)| *until).chain([world.now + pause]).min().unwrap_or(world.now + pause)
+    }
+
+    /// Everybody wants everything again, in every other run.
+    pub fn open_up(&mut self, world: &mut World) {
+        if self.dice.bool() {
+            return;
+        }
+        for client in world.clients.iter_mut().filter(|client| client.state == State::In && client.plan.signals()) {
+            let muted = client.sources.iter_mut().filter(|source| source.muted);
+            let muted: Vec<Sid> = muted.filter_map(|source| source.sid.clone().inspect(|_| source.muted = false)).collect();
+            client.say.extend(muted.into_iter().map(|track| Say::Signal(Signal::Mute { track, muted: false })));
+            let all = SubscriptionRules { all: true, rules: Vec::new() };
+            client.say.push(Say::Signal(Signal::SubscriptionPermission(all)));
+            let tracks = Self::tracks_seen(client);
+            client.asked.extend(tracks.iter().map(|track| (track.clone(), true)));
+            client.disabled.clear();
+            client.say.push(Say::Signal(Signal::Subscription { tracks: tracks.clone(), subscribe: true }));
+            client.say.push(Say::Signal(Signal::Settings { tracks, settings: TrackSettings::default() }));
+        }
     }
 
     /// Ends all that goes on by itself.
@@ -79,7 +98,7 @@ impl Director {
             }
             plan.only = Some(others[self.dice.usize(..others.len())].clone());
         }
-        let publishes = plan.signals() && self.dice.u8(..5) != 0;
+        let publishes = plan.signals() && self.dice.u8(..8) != 0;
         let id = world.start_client(plan);
         if publishes {
             let now = world.now;
@@ -92,20 +111,20 @@ impl Director {
     fn trouble(&mut self, world: &mut World, id: ClientId) {
         let now = world.now;
         match self.dice.u8(..100) {
-            0..=9 => self.publish(world, id),
-            10..=15 => drop(world.clients[id.0].unpublish(now)),
-            16..=27 => drop(world.clients[id.0].mute()),
-            28..=41 => self.subscribe(world, id),
-            42..=52 => self.settle(world, id),
-            53..=57 => self.rule(world, id),
-            58..=72 => self.message(world, id),
-            73..=77 => self.cut_off(world, id),
-            78..=83 => world.clients[id.0].drop_connection(now),
-            84..=86 => self.vanish(world, id),
-            87..=89 => world.clients[id.0].leave(),
-            90..=93 => self.wander(world, id),
-            94..=95 => self.moderate(world, id),
-            96..=97 => self.simulate(world, id),
+            0..=10 => self.publish(world, id),
+            11..=16 => drop(world.clients[id.0].unpublish(now)),
+            17..=28 => drop(world.clients[id.0].mute()),
+            29..=42 => self.subscribe(world, id),
+            43..=53 => self.settle(world, id),
+            54..=57 => self.rule(world, id),
+            58..=73 => self.message(world, id),
+            74..=79 => self.cut_off(world, id),
+            80..=85 => world.clients[id.0].drop_connection(now),
+            86..=87 => self.vanish(world, id),
+            88..=89 => world.clients[id.0].leave(),
+            90..=94 => self.wander(world, id),
+            95..=96 => self.moderate(world, id),
+            97..=98 => self.simulate(world, id),
             _ => self.return_at_once(world, id),
         }
     }
@@ -131,7 +150,7 @@ impl Director {
 
     fn subscribe(&mut self, world: &mut World, id: ClientId) {
         let Some(track) = self.some_track(&world.clients[id.0]) else { return };
-        let subscribe = self.dice.u8(..3) != 0;
+        let subscribe = self.dice.u8(..5) != 0;
         let client = &mut world.clients[id.0];
         client.asked.insert(track.clone(), subscribe);
         client.say.push(Say::Signal(Signal::Subscription { tracks: vec![track], subscribe }));
@@ -170,7 +189,7 @@ impl Director {
                 tracks: own.iter().filter(|_| self.dice.bool()).cloned().collect(),
             });
         }
-        let all = self.dice.bool();
+        let all = self.dice.u8(..3) != 0;
         world.clients[id.0].say.push(Say::Signal(Signal::SubscriptionPermission(SubscriptionRules { all, rules })));
     }
 
@@ -211,9 +230,11 @@ impl Director {
     fn moderate(&mut self, world: &mut World, id: ClientId) {
         let plan = &world.clients[id.0].plan;
         let (grants, room, identity) = (admin(Some(plan.room)), room_name(plan.room), plan.identity());
-        let request = match self.dice.u8(..6) {
-            0 => Request::RemoveParticipant { grants, room, identity },
-            1 => Request::Participants { grants, room },
+        let request = match self.dice.u8(..12) {
+            0 | 1 => Request::RemoveParticipant { grants, room, identity },
+            2 => Request::Participants { grants, room },
+            3 => Request::DeleteRoom { grants, room },
+            4..=6 => Request::CreateRoom { grants, spec: room_spec(room) },
             _ => Request::Mute { grants, room, identity, track: None, muted: true },
         };
         world.ask(request);
@@ -236,5 +257,18 @@ impl Director {
         if plan.layout != Layout::Whep {
             world.returning.push((at, plan));
         }
+    }
+}
+
+/// A room that is written down, with the rules that rooms made on the fly have here.
+fn room_spec(name: RoomName) -> RoomSpec {
+    RoomSpec {
+        name: Some(name),
+        mode: None,
+        require_encryption: Some(false),
+        max_participants: None,
+        empty_timeout_s: None,
+        metadata: String::new(),
+        origin: RoomOrigin::LiveKit,
     }
 }

@@ -40,6 +40,8 @@ impl AsRef<[u8]> for Billed {
 /// One direction.
 pub struct Link {
     netem: Netem<Billed>,
+    /// What was under way when the way last changed.
+    draining: Netem<Billed>,
     config: NetemConfig,
     healed: NetemConfig,
 }
@@ -50,7 +52,7 @@ impl Link {
         let seed = dice.u64(..);
         let healed = NetemConfig::new().latency(Duration::from_millis(dice.u64(5..60))).seed(seed);
         let config = if dice.u8(..10) < 3 { healed } else { lossy(healed, dice) };
-        Self { netem: Netem::new(config), config, healed }
+        Self { netem: Netem::new(config), draining: Netem::new(healed), config, healed }
     }
 
     pub fn send(&mut self, datagram: Datagram, now: Instant) {
@@ -60,27 +62,34 @@ impl Link {
     /// What arrives now.
     pub fn arrivals(&mut self, now: Instant) -> Vec<Datagram> {
         let mut arrived = Vec::new();
-        while self.next_timeout().is_some_and(|due| due <= now) {
-            self.netem.handle_input(Input::Timeout(now));
-            if let Some(Output::Packet(Billed(datagram))) = self.netem.poll_output() {
-                arrived.push(datagram);
+        for netem in [&mut self.draining, &mut self.netem] {
+            while due(netem).is_some_and(|due| due <= now) {
+                netem.handle_input(Input::Timeout(now));
+                if let Some(Output::Packet(Billed(datagram))) = netem.poll_output() {
+                    arrived.push(datagram);
+                }
             }
         }
         arrived
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        (self.netem.queue_len() > 0).then(|| on_grid(self.netem.poll_timeout()))
+        [&self.draining, &self.netem].into_iter().filter_map(due).min()
     }
 
     /// Nothing gets through.
     pub fn cut(&mut self) {
-        self.netem.set_config(self.config.loss(RandomLoss::new(Probability::new(1.0))));
+        self.become_like(self.config.loss(RandomLoss::new(Probability::new(1.0))));
+    }
+
+    /// From now on it is like this. Netem mixes up its order when its own settings change, so a fresh one begins.
+    fn become_like(&mut self, config: NetemConfig) {
+        self.draining = std::mem::replace(&mut self.netem, Netem::new(config));
     }
 
     /// As it was made.
     pub fn restore(&mut self) {
-        self.netem.set_config(self.config);
+        self.become_like(self.config);
     }
 
     /// Everything gets through, with the delay alone.
@@ -88,6 +97,10 @@ impl Link {
         self.config = self.healed;
         self.restore();
     }
+}
+
+fn due(netem: &Netem<Billed>) -> Option<Instant> {
+    (netem.queue_len() > 0).then(|| on_grid(netem.poll_timeout()))
 }
 
 fn lossy(healed: NetemConfig, dice: &mut Rng) -> NetemConfig {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use konsil::model::ids::{Identity, SessionId, Sid};
+use konsil::model::ids::{Identity, RoomKey, SessionId, Sid};
 use konsil::model::media::{MediaKind, TrackSettings};
 use konsil::room::command::{Layout, Signal, SubscriptionRules, SyncState};
 use konsil::room::media::TrackSpec;
@@ -14,6 +14,7 @@ use crate::client::{ClientId, Plan};
 #[derive(Debug)]
 pub struct Member {
     pub client: ClientId,
+    key: RoomKey,
     pub room: usize,
     pub identity: Identity,
     pub sid: Sid,
@@ -60,12 +61,13 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn joined(&mut self, session: SessionId, client: ClientId, plan: &Plan, sid: &Sid, now: Instant) {
+    pub fn joined(&mut self, session: SessionId, key: RoomKey, client: ClientId, plan: &Plan, sid: &Sid, now: Instant) {
         if plan.grants.hidden {
             self.hidden.insert(sid.clone(), client);
         }
         let member = Member {
             client,
+            key,
             room: plan.room,
             identity: plan.identity(),
             sid: sid.clone(),
@@ -83,8 +85,18 @@ impl Oracle {
     pub fn left(&mut self, session: SessionId, now: Instant) {
         self.members.remove(&session);
         let gone: Vec<Sid> = self.tracks.iter().filter(|(_, track)| track.session == session).map(|(sid, _)| sid.clone()).collect();
-        gone.iter().for_each(|sid| self.forget(sid));
+        for sid in &gone {
+            self.forget(sid);
+        }
         self.refresh(now);
+    }
+
+    /// A room is over for all.
+    pub fn closed(&mut self, key: RoomKey, now: Instant) {
+        let sessions: Vec<SessionId> = self.members.iter().filter(|(_, member)| member.key == key).map(|(session, _)| *session).collect();
+        for session in sessions {
+            self.left(session, now);
+        }
     }
 
     pub fn announced(&mut self, session: SessionId, spec: &TrackSpec, now: Instant) {

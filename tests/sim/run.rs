@@ -74,7 +74,7 @@ fn describe(seed: u64, outcome: &Outcome) -> Option<String> {
 }
 
 /// Two runs of one seed must be equal.
-pub fn compare(seed: u64, one: Outcome, other: Outcome) {
+pub fn compare(seed: u64, one: &Outcome, other: &Outcome) {
     let differs = one.lines.iter().zip(&other.lines).find(|(one, other)| one != other);
     assert_eq!(one.digest, other.digest, "seed {seed} decided differently the second time (SIM_TRACE=path shows where): {differs:?}");
     assert!(one.digest.1 > 10_000, "seed {seed} decided only {} things", one.digest.1);
@@ -86,7 +86,6 @@ fn play(seed: u64) -> Outcome {
     let mut world = World::new(seed);
     let mut heard = 0;
     let fault = scenes(seed, &mut world, &mut heard).err();
-    eprintln!("{:?}", world.drops());
     Outcome { digest: world.digest(), counts: (world.playable, heard, world.restarts), lines: world.take_lines(), fault }
 }
 
@@ -97,6 +96,7 @@ fn scenes(seed: u64, world: &mut World, heard: &mut usize) -> Result<(), Fault> 
     world.heal();
     world.run_until(epoch() + TROUBLE + BACK_IN, |_| None)?;
     world.everyone_is_in()?;
+    director.open_up(world);
     world.run_until(epoch() + TROUBLE + BACK_IN + SETTLED, |_| None)?;
     *heard = world.everyone_receives(SETTLED)?;
     world.gaps_are_losses()?;

@@ -26,7 +26,7 @@ const KEY: [(u8, usize); 3] = [(1, 600), (2, 800), (4, 1000)];
 #[derive(Clone, Debug)]
 struct Layer {
     rid: Option<Rid>,
-    layer: u8,
+    at: u8,
     seq: u64,
     frame: u32,
     picture: u16,
@@ -74,7 +74,7 @@ impl Source {
         let encrypted = dice.u8(..3) == 0;
         let mut layer = |at: u8, rid: Option<Rid>| Layer {
             rid,
-            layer: at,
+            at,
             seq: dice.u64(1..0x8000),
             frame: 0,
             picture: dice.u16(..0x8000),
@@ -169,15 +169,15 @@ fn frame(
     let key = kind == MediaKind::Video && std::mem::take(&mut layer.key_wanted);
     let (count, len) = match kind {
         MediaKind::Audio => (1, 80),
-        MediaKind::Video if key => KEY[usize::from(layer.layer)],
-        MediaKind::Video => DELTA[usize::from(layer.layer)],
+        MediaKind::Video if key => KEY[usize::from(layer.at)],
+        MediaKind::Video => DELTA[usize::from(layer.at)],
     };
     layer.frame += 1;
     layer.picture = (layer.picture + 1) & 0x7fff;
     for index in 0..count {
         layer.seq += 1;
         let picture = layer.picture;
-        let tag = Tag { client, track, layer: layer.layer, key, frame: layer.frame, index, count, seq: layer.seq, at: since(now), picture };
+        let tag = Tag { client, track, layer: layer.at, key, frame: layer.frame, index, count, seq: layer.seq, at: since(now), picture };
         let payload = tag.payload(kind, len);
         // 30 dB below full scale: somebody speaks.
         let audio_level = (kind == MediaKind::Audio).then_some(-30);
@@ -185,6 +185,6 @@ fn frame(
             .marker(index + 1 == count)
             .ext_vals(ExtensionValues { audio_level, voice_activity: audio_level.map(|_| true), ..ExtensionValues::default() })
             .nackable(kind == MediaKind::Video);
-        writes.push((layer.rid, layer.layer, layer.seq, write));
+        writes.push((layer.rid, layer.at, layer.seq, write));
     }
 }

@@ -8,7 +8,7 @@ use konsil::model::time::Moment;
 /// Events are put on this grid, so that they come in batches as they do from sockets.
 const GRID: Duration = Duration::from_micros(250);
 /// The wall clock at the start of every run.
-const WALL: Duration = Duration::from_secs(1_800_000_000);
+const WALL: Duration = Duration::from_hours(500_000);
 
 /// The start of every run.
 pub fn epoch() -> Instant {

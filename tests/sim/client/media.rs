@@ -73,11 +73,7 @@ impl Client {
                 self.changed = now;
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => pc.cut_off = Some(now),
-            Event::IceConnectionStateChange(state) if state.is_connected() => {
-                if pc.cut_off.take().is_some() {
-                    self.changed = now;
-                }
-            }
+            Event::IceConnectionStateChange(state) if state.is_connected() && pc.cut_off.take().is_some() => self.changed = now,
             Event::KeyframeRequest(request) => {
                 self.sources
                     .iter_mut()
@@ -206,7 +202,7 @@ fn payload_type(pc: &Pc, mid: Mid, kind: MediaKind) -> Option<Pt> {
     let wanted = if kind == MediaKind::Audio { Codec::Opus } else { Codec::Vp8 };
     let listed = pc.rtc.media(mid)?.remote_pts();
     let params = pc.rtc.codec_config().params();
-    params.iter().find(|params| params.spec().codec == wanted && listed.contains(&params.pt())).map(|params| params.pt())
+    params.iter().find(|params| params.spec().codec == wanted && listed.contains(&params.pt())).map(str0m::format::PayloadParams::pt)
 }
 
 fn read_message(bytes: &[u8], reliable: bool) -> Option<Message> {

@@ -170,7 +170,9 @@ fn stopped(pc: &super::Pc, source: &Source) -> bool {
 fn add_source(api: &mut str0m::change::SdpApi<'_>, source: &mut Source) {
     let simulcast = source.simulcast.then(|| {
         let mut simulcast = Simulcast::new();
-        RIDS.iter().for_each(|rid| simulcast.add_send_layer(SimulcastLayer::new(rid)));
+        for rid in RIDS {
+            simulcast.add_send_layer(SimulcastLayer::new(rid));
+        }
         simulcast
     });
     let kind = match source.kind {

@@ -125,7 +125,7 @@ impl Pc {
                 Ok(Output::Event(event)) => self.events.push_back(event),
                 Err(_) if self.rtc.is_alive() => {}
                 Err(_) => {
-                    self.due = now + Duration::from_secs(3600);
+                    self.due = now + Duration::from_hours(1);
                     return;
                 }
             }

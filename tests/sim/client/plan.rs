@@ -69,9 +69,9 @@ impl Plan {
         let mut grants = grants(Some(identity), Some(room));
         let signalling = matches!(layout, Layout::Single | Layout::Dual);
         if signalling {
-            grants.hidden = dice.u8(..8) == 0;
-            grants.can_publish = dice.u8(..8) != 0;
-            grants.can_subscribe = dice.u8(..8) != 0;
+            grants.hidden = dice.u8(..12) == 0;
+            grants.can_publish = dice.u8(..12) != 0;
+            grants.can_subscribe = dice.u8(..12) != 0;
             grants.can_publish_data = dice.u8(..6) != 0;
         }
         Self {

@@ -50,7 +50,7 @@ impl Client {
         self.say.push(Say::Request(Box::new(request)));
     }
 
-    pub fn on_connected(&mut self, result: Result<Connected, Refusal>, now: Instant) {
+    pub fn on_connected(&mut self, result: &Result<Connected, Refusal>, now: Instant) {
         match result {
             Ok(connected) if connected.resumed => {
                 self.state = State::In;
@@ -176,8 +176,8 @@ impl Client {
     /// The server took the client back: offers again what was not answered, and restarts ICE.
     fn come_back(&mut self, now: Instant) {
         self.announce_unheard();
-        let muted = self.sources.iter().filter(|source| source.stage == Stage::Live);
-        let mutes: Vec<_> = muted.filter_map(|source| Some(Signal::Mute { track: source.sid.clone()?, muted: source.muted })).collect();
+        let live = self.sources.iter().filter(|source| source.stage == Stage::Live);
+        let mutes: Vec<_> = live.filter_map(|source| Some(Signal::Mute { track: source.sid.clone()?, muted: source.muted })).collect();
         self.say.extend(mutes.into_iter().map(Say::Signal));
         self.restart = self.publisher.as_ref().is_some_and(|pc| pc.offers > 0);
         if !self.repeat_offer() {
@@ -195,9 +195,9 @@ impl Client {
                 self.promised.insert(Sid::from_client(track));
             }
         }
-        let mids = sections_with_tracks(&sdp);
+        let carried = sections_with_tracks(&sdp);
         let Some(pc) = self.publisher.as_mut() else { return };
-        pc.mids = mids;
+        pc.mids = carried;
         pc.told_at = now;
         let Some(offer) = pc.offer.take() else { return };
         match SdpAnswer::from_sdp_string(&sdp)

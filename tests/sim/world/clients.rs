@@ -12,14 +12,14 @@ use crate::mail::{Lane, Mail, Word};
 use super::{Asker, Conn, World};
 
 impl World {
-    pub(super) fn to_client(&mut self, id: ClientId, word: Word) {
+    pub(super) fn reach_client(&mut self, id: ClientId, word: Word) {
         let now = self.now;
         let client = &mut self.clients[id.0];
         if !client.alive() {
             return;
         }
         match word {
-            Word::Connected(conn, result) if client.conn == Some(conn) => client.on_connected(result, now),
+            Word::Connected(conn, result) if client.conn == Some(conn) => client.on_connected(&result, now),
             Word::Notice(conn, notice) if client.conn == Some(conn) => client.on_notice(*notice, now),
             Word::HungUp(conn) if client.conn == Some(conn) => client.drop_connection(now),
             Word::Reply(result) => client.on_reply(result, now),
@@ -41,8 +41,12 @@ impl World {
             if self.clients[at].alive() && self.clients[at].next_timeout().is_some_and(|due| due <= now) {
                 self.clients[at].work(now);
                 let (receipts, messages) = self.clients[at].media_work(now);
-                receipts.into_iter().for_each(|receipt| self.judge_receipt(id, receipt));
-                messages.into_iter().for_each(|message| self.judge_message(id, &message));
+                for receipt in receipts {
+                    self.judge_receipt(id, receipt);
+                }
+                for message in messages {
+                    self.judge_message(id, &message);
+                }
             }
             if let Some(words) = self.clients[at].complaint.take() {
                 self.check("descriptions_taken", Err(format!("{id:?} {:?}: {words}", self.clients[at].plan.layout)));

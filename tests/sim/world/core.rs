@@ -25,14 +25,14 @@ impl World {
     pub(super) fn deliver_mail(&mut self) {
         while let Some(mail) = self.mail.arrival(self.now) {
             match mail {
-                Mail::Control(from, input) => self.to_control(from, input),
-                Mail::Worker(worker, post) => self.to_worker(worker, post),
-                Mail::Client(client, word) => self.to_client(client, word),
+                Mail::Control(from, input) => self.reach_control(from, input),
+                Mail::Worker(worker, post) => self.reach_worker(worker, &post),
+                Mail::Client(client, word) => self.reach_client(client, word),
             }
         }
     }
 
-    fn to_control(&mut self, from: Option<ClientId>, input: ControlInput) {
+    fn reach_control(&mut self, from: Option<ClientId>, input: ControlInput) {
         let now = self.now;
         if let ControlInput::Signal(conn, signal) = &input {
             if self.conns.get(conn).is_none_or(|conn| conn.cut) {
@@ -63,14 +63,14 @@ impl World {
         let mut resumed = false;
         while let Some(output) = self.control.poll() {
             resumed |= matches!(&output, ControlOutput::Connected(_, Ok(connected)) if connected.resumed);
-            self.from_control(from, output);
+            self.carry_out(from, output);
         }
         if let Some((client, sync)) = sync.filter(|_| resumed) {
             self.oracle.resumed(client, &sync, now);
         }
     }
 
-    fn from_control(&mut self, from: Option<ClientId>, output: ControlOutput) {
+    fn carry_out(&mut self, from: Option<ClientId>, output: ControlOutput) {
         match output {
             ControlOutput::Reply(caller, reply) => {
                 let label = if reply.is_ok() { "reply" } else { "refusal" };
@@ -128,16 +128,16 @@ impl World {
     fn command(&mut self, from: Option<ClientId>, worker: WorkerIndex, command: MediaCommand) {
         let now = self.now;
         match &command {
-            MediaCommand::AddSession { session, sid, .. } => {
+            MediaCommand::AddSession { session, sid, room, .. } => {
                 if let Some(client) = from {
                     let plan = self.clients[client.0].plan.clone();
-                    self.oracle.joined(*session, client, &plan, sid, now);
+                    self.oracle.joined(*session, *room, client, &plan, sid, now);
                 }
             }
             MediaCommand::RemoveSession { session } => self.oracle.left(*session, now),
             MediaCommand::AddTrack { session, track } => self.oracle.announced(*session, track, now),
             MediaCommand::RemoveTrack { track, .. } => self.oracle.unpublished(track, now),
-            MediaCommand::CloseRoom { .. } | MediaCommand::OpenRoom { .. } => {}
+            MediaCommand::CloseRoom { room } => self.oracle.closed(*room, now),
             _ => {}
         }
         self.journal.note(now, "command", &name_of(&command), || format!("{worker:?} {}", name_of(&command)));
@@ -146,17 +146,18 @@ impl World {
         self.mail.send(Lane::ControlToWorker(to), at, Mail::Worker(to, Post::Command(command)));
     }
 
-    fn to_worker(&mut self, worker: usize, post: Post) {
+    fn reach_worker(&mut self, worker: usize, post: &Post) {
         let now = self.now;
-        if let Post::HandedOver { source, bytes, .. } = &post {
-            self.note_arrival(worker, *source, bytes);
-        }
-        let input = match &post {
+        let dropped = self.dropped(worker);
+        let input = match post {
             Post::HandedOver { source, local, bytes } => WorkerInput::HandedOver { source: *source, local: *local, bytes },
             Post::Learned { source, worker } => WorkerInput::Learned { source: *source, worker: *worker },
             Post::Command(command) => WorkerInput::Command(command.clone()),
         };
         self.workers[worker].handle(input, now);
+        if let Post::HandedOver { source, bytes, .. } = post {
+            self.note_arrival(worker, *source, bytes, dropped);
+        }
         // Sometimes several inputs make a batch, sometimes each is drained by itself.
         if self.dice.bool() {
             self.poll_worker(worker);
@@ -175,17 +176,22 @@ impl World {
             for (source, datagram) in arrived {
                 // The kernel picks by addresses and ports; those of one flow stay with one socket unless sockets come and go.
                 let worker = if self.scattered { self.dice.usize(..self.workers.len()) } else { at % self.workers.len() };
-                self.note_arrival(worker, source, &datagram.bytes);
+                let dropped = self.dropped(worker);
                 self.workers[worker].handle(WorkerInput::Datagram { source, local: datagram.to, bytes: &datagram.bytes }, now);
+                self.note_arrival(worker, source, &datagram.bytes, dropped);
             }
         }
     }
 
-    /// Notes a datagram that reaches the worker that it is for.
-    fn note_arrival(&mut self, worker: usize, source: SocketAddr, bytes: &[u8]) {
+    /// Datagrams that a worker has refused so far.
+    fn dropped(&self, worker: usize) -> u64 {
+        self.workers[worker].stats().dropped_datagrams.values().sum()
+    }
+
+    /// Notes a datagram that the worker that it is for has taken.
+    fn note_arrival(&mut self, worker: usize, source: SocketAddr, bytes: &[u8], dropped: u64) {
         let Some((id, _)) = self.addresses.get(&source).copied() else { return };
-        // From an address that was not proved yet, nothing is taken.
-        if self.proved.get(&source) == Some(&worker) {
+        if self.proved.get(&source) == Some(&worker) && self.dropped(worker) == dropped {
             self.wire.arrived(id, bytes, self.now);
         }
     }
@@ -193,7 +199,7 @@ impl World {
     pub(super) fn serve_timers(&mut self) {
         let now = self.now;
         if self.control.next_timeout().is_some_and(|(due, _)| due <= now) {
-            self.to_control(None, ControlInput::Timeout);
+            self.reach_control(None, ControlInput::Timeout);
             let verdict = no_spinning_timer(self.control.next_timeout(), now);
             self.check("no_spinning_timer", verdict);
         }

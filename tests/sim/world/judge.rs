@@ -93,9 +93,9 @@ impl World {
         for (id, sid, window) in self.oracle.open() {
             let Some(track) = self.oracle.tracks.get(sid) else { continue };
             let (receiver, sender) = (&self.clients[id.0], &self.clients[track.client.0]);
-            let receives = receiver.state == State::In && (receiver.plan.layout != Layout::Whep || receiver.promised.contains(sid));
+            let listens = receiver.state == State::In && (receiver.plan.layout != Layout::Whep || receiver.promised.contains(sid));
             let source = sender.sources.iter().find(|source| self.sid_of(sender, source.number).as_ref() == Some(sid));
-            let Some(source) = source.filter(|source| source.stage == Stage::Live && sender.state == State::In && receives) else {
+            let Some(source) = source.filter(|source| source.stage == Stage::Live && sender.state == State::In && listens) else {
                 continue;
             };
             let layer = source.simulcast.then(|| match self.oracle.settings(id, sid).quality.unwrap_or(Quality::High) {

@@ -191,10 +191,6 @@ impl World {
         self.journal.digest()
     }
 
-    pub fn drops(&self) -> Vec<&BTreeMap<&'static str, u64>> {
-        self.workers.iter().map(|worker| &worker.stats().dropped_datagrams).collect()
-    }
-
     pub fn take_lines(&mut self) -> Vec<String> {
         self.journal.take_lines()
     }
