@@ -70,7 +70,12 @@ tests/clients/node_modules/.stamp: tests/clients/package.json tests/clients/pack
 	cd tests/clients && npm ci --no-audit --no-fund
 	@touch $@
 
-clients-setup: setup build tests/clients/node_modules/.stamp
+target/venv/.stamp: tests/clients/python/requirements.txt target/.apt
+	python3 -m venv target/venv
+	target/venv/bin/pip install -q -r tests/clients/python/requirements.txt
+	@touch $@
+
+clients-setup: setup build tests/clients/node_modules/.stamp target/venv/.stamp
 
 clients: clients-setup
 	cd tests/clients && npm test
