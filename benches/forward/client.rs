@@ -1,4 +1,4 @@
-//! A client of the benchmark: a str0m connection that publishes, decrypts and answers with feedback.
+//! A client of the benchmark: a str0m connection that publishes, decrypts, answers with feedback.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The traffic of the benchmark: who sends what, and when.
+//! The traffic of the benchmark: who sends what when.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

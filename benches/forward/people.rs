@@ -1,4 +1,4 @@
-//! The people who load the bare loop: sockets with a cipher and nothing more.
+//! The people who load the bare loop: sockets with nothing but a cipher.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
