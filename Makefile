@@ -87,8 +87,9 @@ sim:
 ## make fuzz       each fuzz target for SECONDS_EACH seconds (60), with AddressSanitizer
 fuzz: $(TOOLS)/bin/cargo-fuzz
 	for target in $$(sed -n '/^\[\[bin\]\]/{n;s/name = "\(.*\)"/\1/p}' fuzz/Cargo.toml); do \
-		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=target/fuzz PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" \
-			$(CARGO) fuzz run $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=4096; \
+		mkdir -p target/fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=target/fuzz PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(CARGO) fuzz run $$target \
+			target/fuzz/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=4096 || exit 1; \
 	done
 
 ## make soak       joins and leaves by real browsers for SECONDS_EACH seconds, then looks for what grew
