@@ -8,6 +8,7 @@ use crate::model::ids::{Identity, RoomId, RoomKey, SessionId, Sid};
 use crate::model::time::Moment;
 
 use super::command::{Joining, Layout};
+use super::departed::Departed;
 use super::media::{MediaCommand, MediaEvent};
 use super::notice::{
     Description, Joined, LeaveAction, LeaveReason, Notice, ParticipantState, ParticipantView, QualityView, RoomView, SpeakerView, TrackView,
@@ -65,6 +66,7 @@ pub struct Room {
     pub(super) participants: BTreeMap<SessionId, Participant>,
     identities: BTreeMap<Identity, SessionId>,
     speaking: BTreeSet<SessionId>,
+    departed: Departed,
     empty_since: Option<Instant>,
 }
 
@@ -83,6 +85,7 @@ impl Room {
             participants: BTreeMap::new(),
             identities: BTreeMap::new(),
             speaking: BTreeSet::new(),
+            departed: Departed::default(),
             empty_since: Some(now.instant),
         }
     }
@@ -202,11 +205,17 @@ impl Room {
         participant.detached_since = None;
         let restart = participant.layout == Layout::Dual;
         self.tell(session, Notice::Reconnected, out);
-        self.tell(session, Notice::Participants(self.others(session)), out);
+        self.tell(session, Notice::Participants(self.missed(session)), out);
         self.tell(session, Notice::Room(self.view()), out);
         if restart {
             out.push(Effect::Media(MediaCommand::RestartIce { session }));
         }
+    }
+
+    /// All that a client may have missed: who left and did not come back, then everybody else.
+    fn missed(&self, session: SessionId) -> Vec<ParticipantView> {
+        let gone = self.departed.iter().filter(|view| !self.identities.contains_key(&view.identity)).cloned();
+        gone.chain(self.others(session)).collect()
     }
 
     /// A client's signalling connection is gone; it may resume for [`RESUME_WINDOW`].
@@ -240,9 +249,11 @@ impl Room {
         if !participant.permission.hidden {
             let farewell = participant.farewell(reason);
             self.tell_others(session, |_| Notice::Participants(vec![farewell.clone()]), out);
+            self.departed.push(farewell, now.instant);
         }
         if self.participants.is_empty() {
             self.empty_since = Some(now.instant);
+            self.departed.clear();
         }
         self.tell_room(out);
     }
@@ -260,6 +271,7 @@ impl Room {
         }
         self.identities.clear();
         self.speaking.clear();
+        self.departed.clear();
         out.push(Effect::Media(MediaCommand::CloseRoom { room: self.key }));
     }
 
@@ -269,7 +281,8 @@ impl Room {
         let detached = self.participants.values().filter_map(|participant| participant.detached_since).min();
         let reap = detached.map(|since| (since + RESUME_WINDOW, "resume window"));
         let empty = self.empty_since.map(|since| (since + self.settings.empty_timeout, "empty room"));
-        [reap, empty].into_iter().flatten().min()
+        let farewell = self.departed.next_timeout().map(|due| (due, "farewell"));
+        [reap, empty, farewell].into_iter().flatten().min()
     }
 
     /// Whether it has been empty for its empty timeout.
@@ -278,8 +291,9 @@ impl Room {
         self.empty_since.is_some_and(|since| now.instant >= since + self.settings.empty_timeout)
     }
 
-    /// Reaps participants that did not resume.
+    /// Reaps participants that did not resume, and forgets who left.
     pub fn handle_timeout(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        self.departed.handle_timeout(now.instant);
         let late = |participant: &&Participant| participant.detached_since.is_some_and(|since| now.instant >= since + RESUME_WINDOW);
         let gone: Vec<_> = self.participants.values().filter(late).map(|participant| participant.session).collect();
         for session in gone {

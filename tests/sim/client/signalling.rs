@@ -127,9 +127,9 @@ impl Client {
         if self.sid.as_ref() == Some(&view.sid) {
             return;
         }
-        if view.state == ParticipantState::Disconnected {
-            self.others.remove(&view.sid);
-        } else {
+        // As livekit-client does it: there is one participant of an identity, and a farewell ends it whatever its id.
+        self.others.retain(|_, other| other.identity != view.identity);
+        if view.state != ParticipantState::Disconnected {
             self.others.insert(view.sid.clone(), view);
         }
     }

@@ -1,5 +1,6 @@
 //! Asks the invariants about everything that happens.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use konsil::model::ids::Sid;
@@ -148,6 +149,23 @@ impl World {
             Some(client) => format!("{:?} ({:?}) is still {:?}", client.id, client.plan.layout, client.state),
         };
         Err(Fault { invariant: "everyone_is_in", at: since(self.now), words })
+    }
+
+    /// Everybody knows who else is there, and nobody else.
+    ///
+    /// # Errors
+    /// Somebody missed a coming or a going.
+    pub fn everyone_is_known(&self) -> Result<(), Fault> {
+        for client in self.clients.iter().filter(|client| client.state == State::In && client.plan.signals()) {
+            let others = self.oracle.members.values().filter(|other| other.room == client.plan.room && other.client != client.id);
+            let there: BTreeSet<&Sid> = others.map(|other| &other.sid).filter(|sid| !self.oracle.hidden.contains_key(*sid)).collect();
+            let known: BTreeSet<&Sid> = client.others.keys().collect();
+            if there != known {
+                let words = format!("{:?} knows {known:?}, but there are {there:?}", client.id);
+                return Err(Fault { invariant: "everyone_is_known", at: since(self.now), words });
+            }
+        }
+        Ok(())
     }
 
     /// What is missing between two packets of one run was lost before the server.
