@@ -70,7 +70,7 @@ fn obey(call: &mut Call, client: &mut Rtc, letter: u8, text: String) {
         b's' => MediaCommand::Subscribe { session: DUAL, track: sid(&name), publisher: sid("PA_1") },
         b'S' => MediaCommand::Subscribe { session: SINGLE, track: sid(&name), publisher: sid("PA_1") },
         b'u' => MediaCommand::Unsubscribe { session: DUAL, track: sid(&name) },
-        b'r' => MediaCommand::RestartIce { session: DUAL },
+        b'r' => MediaCommand::Resumed { session: DUAL },
         b'x' => {
             call.order(MediaCommand::RemoveSession { session: DUAL });
             call.join(1, DUAL.0, Layout::Dual);

@@ -59,6 +59,8 @@ pub(super) struct OutSection {
     pub quiet: bool,
     /// The last description that was sent says that the section carries a track.
     pub named: bool,
+    /// The last but one did.
+    pub named_before: bool,
     /// It has carried a track before.
     pub used: bool,
     /// The answer or offer that names the track is settled.
@@ -85,6 +87,7 @@ impl OutSection {
             carried: None,
             quiet: true,
             named: false,
+            named_before: false,
             used: false,
             settled: false,
             offered: true,

@@ -102,8 +102,9 @@ pub enum MediaCommand {
         /// The candidate line.
         candidate: String,
     },
-    /// The subscriber leg of a dual layout must restart ICE (after a resume).
-    RestartIce {
+    /// A client came back with a new signalling connection. What was said last may be lost, and the subscriber leg of
+    /// a dual layout must restart ICE.
+    Resumed {
         /// Whose.
         session: SessionId,
     },

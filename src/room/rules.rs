@@ -7,7 +7,7 @@ use crate::model::chance::Chance;
 use crate::model::ids::{Identity, RoomId, RoomKey, SessionId, Sid};
 use crate::model::time::Moment;
 
-use super::command::{Joining, Layout};
+use super::command::Joining;
 use super::departed::Departed;
 use super::media::{MediaCommand, MediaEvent};
 use super::notice::{
@@ -203,13 +203,10 @@ impl Room {
     pub fn resume(&mut self, session: SessionId, out: &mut Vec<Effect>) {
         let Some(participant) = self.participants.get_mut(&session) else { return };
         participant.detached_since = None;
-        let restart = participant.layout == Layout::Dual;
         self.tell(session, Notice::Reconnected, out);
         self.tell(session, Notice::Participants(self.missed(session)), out);
         self.tell(session, Notice::Room(self.view()), out);
-        if restart {
-            out.push(Effect::Media(MediaCommand::RestartIce { session }));
-        }
+        out.push(Effect::Media(MediaCommand::Resumed { session }));
     }
 
     /// All that a client may have missed: who left and did not come back, then everybody else.

@@ -69,11 +69,11 @@ fn stray_orders_change_nothing() {
         MediaCommand::Offer { session: nobody, sdp: sdp.clone(), id: 1 },
         MediaCommand::Answer { session: nobody, sdp: sdp.clone(), id: 1 },
         MediaCommand::Trickle { session: nobody, leg: Leg::Subscriber, candidate: "candidate:1".to_owned() },
-        MediaCommand::RestartIce { session: nobody },
+        MediaCommand::Resumed { session: nobody },
         MediaCommand::RemoveSession { session: nobody },
         // Of sessions that are there, but at the wrong time.
         MediaCommand::Answer { session: SessionId(1), sdp, id: 7 },
-        MediaCommand::RestartIce { session: SessionId(1) },
+        MediaCommand::Resumed { session: SessionId(1) },
         MediaCommand::Trickle { session: SessionId(1), leg: Leg::Publisher, candidate: "candidate:x y z".to_owned() },
     ] {
         call.order(command);

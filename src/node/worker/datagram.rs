@@ -23,7 +23,7 @@ impl Worker {
         let Some(peer) = self.owner(source, local, bytes, own_socket) else { return };
         let room = self.peer(peer).map(|peer| peer.room);
         if room.is_some() {
-            self.guard(peer, |worker| worker.receive(peer, source, local, bytes, own_socket));
+            self.guard(peer, |worker| worker.receive(peer, source, local, bytes));
         }
     }
 
@@ -48,7 +48,7 @@ impl Worker {
         None
     }
 
-    fn receive(&mut self, index: PeerIndex, source: SocketAddr, local: SocketAddr, bytes: &[u8], own_socket: bool) {
+    fn receive(&mut self, index: PeerIndex, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
         let now = self.now;
         let Some(destination) = self.candidate_for(local) else { return self.drop_datagram("no candidate") };
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return self.drop_datagram("malformed") };
@@ -66,7 +66,7 @@ impl Worker {
         if refused {
             self.drop_datagram("refused");
         } else if check && !known {
-            self.proved(index, Path { remote: source, local, proved: now }, own_socket);
+            self.proved(index, Path { remote: source, local, proved: now });
         }
         let mark = self.out.len();
         self.drain(index);
@@ -76,7 +76,7 @@ impl Worker {
         if check && known && !refused {
             // From an address that it knows, str0m admits checks unread; it answers only those with the right password.
             if self.answered(mark, source, bytes) {
-                self.proved(index, Path { remote: source, local, proved: now }, own_socket);
+                self.proved(index, Path { remote: source, local, proved: now });
             } else {
                 self.drop_datagram("check");
             }
@@ -94,7 +94,7 @@ impl Worker {
     }
 
     /// A connectivity check came through with the right password: the address is this peer's.
-    fn proved(&mut self, index: PeerIndex, path: Path, own_socket: bool) {
+    fn proved(&mut self, index: PeerIndex, path: Path) {
         // Another session may have proved the same address since; whoever proves it last has it.
         let owned = self.by_address.get(&path.remote) == Some(&index);
         let Some(peer) = self.peer_mut(index) else { return };
@@ -102,10 +102,8 @@ impl Worker {
         let same = |known: &&mut Path| (known.remote, known.local) == (path.remote, path.local);
         if let Some(known) = peer.paths.first_mut().filter(|known| owned && same(known)) {
             known.proved = path.proved;
-            // It still comes by another's socket: that one may have missed the news, or forgotten it.
-            if !own_socket {
-                self.out.push_back(WorkerOutput::Learned { source: path.remote });
-            }
+            // Another worker may have missed the news, or forgotten it.
+            self.out.push_back(WorkerOutput::Learned { source: path.remote });
             return;
         }
         let Some(peer) = self.peer_mut(index) else { return };

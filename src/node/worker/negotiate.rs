@@ -299,11 +299,18 @@ impl Worker {
         Ok(true)
     }
 
-    /// After a resume the subscriber leg restarts ICE. An offer that is out may be lost, or its answer, and the client
-    /// may have taken it: so it is said once more as it was, and the restart follows its answer.
-    pub(super) fn restart_ice(&mut self, session: SessionId) {
+    /// After a resume the last answer may be lost: the client may still believe that sections which it freed carry
+    /// their tracks. The subscriber leg restarts ICE. An offer of ours that is out may be lost, or its answer, and the
+    /// client may have taken it: so it is said once more as it was, and the restart follows its answer.
+    pub(super) fn resumed(&mut self, session: SessionId) {
         let Some(index) = self.leg_of(session, Leg::Subscriber) else { return };
-        let Some(peer) = self.peer_mut(index).filter(|peer| peer.leg == Leg::Subscriber) else { return };
+        let Some(peer) = self.peer_mut(index) else { return };
+        if peer.leg == Leg::Publisher {
+            for section in &mut peer.sections {
+                section.quiet &= !section.named_before;
+            }
+            return;
+        }
         peer.restart = true;
         if matches!(peer.pending, Pending::Out(_)) {
             self.say_offer(index);
@@ -392,6 +399,7 @@ impl Peer {
     /// Notes what the description that goes out says of each section.
     fn name_sections(&mut self) {
         for section in &mut self.sections {
+            section.named_before = section.named;
             section.named = section.carried.is_some();
         }
     }

@@ -31,7 +31,7 @@ impl Worker {
             | MediaCommand::Offer { session, .. }
             | MediaCommand::Answer { session, .. }
             | MediaCommand::Trickle { session, .. }
-            | MediaCommand::RestartIce { session }
+            | MediaCommand::Resumed { session }
             | MediaCommand::AddTrack { session, .. }
             | MediaCommand::RemoveTrack { session, .. }
             | MediaCommand::SetMuted { session, .. }
@@ -53,7 +53,7 @@ impl Worker {
             MediaCommand::Offer { session, sdp, id } => self.offer(session, &sdp, id),
             MediaCommand::Answer { session, sdp, id } => self.answer(session, &sdp, id),
             MediaCommand::Trickle { session, leg, candidate } => self.trickle(session, leg, &candidate),
-            MediaCommand::RestartIce { session } => self.restart_ice(session),
+            MediaCommand::Resumed { session } => self.resumed(session),
             MediaCommand::AddTrack { session, track } => self.add_track(session, track),
             MediaCommand::RemoveTrack { session, track } => self.remove_track(session, &track),
             MediaCommand::SetMuted { session, track, muted } => self.set_muted(session, &track, muted),

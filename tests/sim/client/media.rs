@@ -21,6 +21,8 @@ use super::{Client, ClientId, Pc, Say, State};
 
 /// How long a client waits for the way to the server to come back by itself.
 const CUT_OFF: Duration = Duration::from_secs(1);
+/// How long a client waits for a way to the server at first, as livekit-client does.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(15);
 
 /// A packet that arrived.
 #[derive(Debug)]
@@ -142,8 +144,19 @@ impl Client {
         }
     }
 
-    /// A browser tells the application when the way is gone, and livekit-client resumes then.
+    /// Whether all that was negotiated is connected.
+    pub fn stands(&self) -> bool {
+        self.publisher.iter().chain(&self.subscriber).all(|pc| pc.connected || pc.began.is_none())
+    }
+
+    /// A browser tells the application when the way is gone, and livekit-client resumes then. Where there never was one it
+    /// starts anew.
     fn look_after_connections(&mut self, now: Instant) {
+        let late = |pc: &Pc| pc.began.filter(|began| !pc.connected && now >= *began + CONNECTS_WITHIN);
+        if let Some(began) = self.publisher.iter().chain(&self.subscriber).find_map(late) {
+            self.gave_up = Some(began);
+            return self.say.push(Say::StartOver);
+        }
         let cut = |pc: &Pc| pc.cut_off.is_some_and(|since| now >= since + CUT_OFF);
         if self.state != State::In || !self.publisher.iter().chain(&self.subscriber).any(cut) {
             return;

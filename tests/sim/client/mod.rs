@@ -89,6 +89,8 @@ pub struct Client {
     /// When its connection last stood or its wishes last changed.
     pub changed: Instant,
     pub say: Vec<Say>,
+    /// Since when it had waited in vain for a way to the server.
+    pub gave_up: Option<Instant>,
     /// What it could not take from the server.
     pub complaint: Option<String>,
     missing: [u32; 2],
@@ -123,6 +125,7 @@ impl Client {
             sends: BTreeMap::new(),
             changed: now,
             say: Vec::new(),
+            gave_up: None,
             complaint: None,
             missing: [0; 2],
             again: false,

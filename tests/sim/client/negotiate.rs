@@ -117,6 +117,7 @@ impl Client {
         if let Err(error) = taken {
             self.complaint = Some(format!("cannot take the answer: {error}"));
         }
+        pc.began.get_or_insert(now);
         self.changed = now;
         self.sources_live(now);
         self.settle_pcs(now);
@@ -149,6 +150,7 @@ impl Client {
             Ok(answer) => {
                 pc.mids = offer.mids.iter().cloned().collect();
                 pc.told_at = now;
+                pc.began.get_or_insert(now);
                 self.say.push(Say::Signal(Signal::Answer { sdp: answer.to_sdp_string(), id: offer.id }));
             }
             Err(error) => self.complaint = Some(format!("cannot take the server's offer: {error}")),

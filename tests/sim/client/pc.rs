@@ -49,6 +49,8 @@ pub struct Pc {
     pub reliable: Option<ChannelId>,
     pub lossy: Option<ChannelId>,
     pub connected: bool,
+    /// When both descriptions stood first, so that the way to the server could be looked for.
+    pub began: Option<Instant>,
     /// Since when ICE has no way to the server any more.
     pub cut_off: Option<Instant>,
     /// Events that wait for the client.
@@ -75,6 +77,7 @@ impl Pc {
             reliable: None,
             lossy: None,
             connected: false,
+            began: None,
             cut_off: None,
             events: VecDeque::new(),
         }

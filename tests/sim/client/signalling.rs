@@ -199,6 +199,7 @@ impl Client {
         let Some(pc) = self.publisher.as_mut() else { return };
         pc.mids = carried;
         pc.told_at = now;
+        pc.began.get_or_insert(now);
         let Some(offer) = pc.offer.take() else { return };
         match SdpAnswer::from_sdp_string(&sdp)
             .map_err(|e| e.to_string())

@@ -8,6 +8,7 @@ use konsil::room::command::{Layout, Signal};
 
 use crate::client::{ClientId, Say, State};
 use crate::mail::{Lane, Mail, Word};
+use crate::time::since;
 
 use super::{Asker, Conn, World};
 
@@ -51,6 +52,11 @@ impl World {
             if let Some(words) = self.clients[at].complaint.take() {
                 self.check("descriptions_taken", Err(format!("{id:?} {:?}: {words}", self.clients[at].plan.layout)));
             }
+            if let (Some(began), Some(healed)) = (self.clients[at].gave_up.take(), self.calm_since) {
+                let words = || format!("{id:?} {:?} waited for a way since {:?}", self.clients[at].plan.layout, since(began));
+                let verdict = if began < healed { Ok(()) } else { Err(words()) };
+                self.check("connects_in_time", verdict);
+            }
             for say in std::mem::take(&mut self.clients[at].say) {
                 self.said(id, say);
             }
@@ -61,7 +67,7 @@ impl World {
         match say {
             Say::Connect(connect) => {
                 let (conn, caller) = (ConnId(self.fresh_id()), Caller(self.fresh_id()));
-                let delay = if self.calm { Duration::from_millis(10) } else { self.millis(5..120) };
+                let delay = if self.calm_since.is_some() { Duration::from_millis(10) } else { self.millis(5..120) };
                 self.conns.insert(conn, Conn { client: id, delay, cut: false });
                 self.clients[id.0].conn = Some(conn);
                 self.askers.insert(caller, Asker::Connect(id, conn));

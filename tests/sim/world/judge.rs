@@ -10,7 +10,7 @@ use konsil::room::notice::Notice;
 
 use crate::client::{Client, ClientId, Message, Receipt, State};
 use crate::invariants as must;
-use crate::sink::Sink;
+use crate::sink::{Seen, Sink};
 use crate::source::Stage;
 use crate::time::since;
 
@@ -94,7 +94,10 @@ impl World {
         for (id, sid, window) in self.oracle.open() {
             let Some(track) = self.oracle.tracks.get(sid) else { continue };
             let (receiver, sender) = (&self.clients[id.0], &self.clients[track.client.0]);
-            let listens = receiver.state == State::In && (receiver.plan.layout != Layout::Whep || receiver.promised.contains(sid));
+            let listens = receiver.state == State::In
+                && receiver.stands()
+                && sender.stands()
+                && (receiver.plan.layout != Layout::Whep || receiver.promised.contains(sid));
             let source = sender.sources.iter().find(|source| self.sid_of(sender, source.number).as_ref() == Some(sid));
             let Some(source) = source.filter(|source| source.stage == Stage::Live && sender.state == State::In && listens) else {
                 continue;
@@ -187,26 +190,27 @@ impl World {
 
     /// A gap of one outgoing stream that need not be.
     fn avoidable_gap(&self, stream: (ClientId, Leg, u32), sink: &Sink) -> Option<String> {
-        let mut began = None;
-        for (low, high) in sink.seen.values().zip(sink.seen.values().skip(1)) {
-            let publisher = &self.clients[low.tag.client.0];
-            let ssrc = publisher.sends.iter().find(|(_, sent)| **sent == (low.tag.track, low.tag.layer)).map(|(ssrc, _)| *ssrc)?;
-            let arrival = |seq| self.wire.arrival(publisher.id, ssrc, seq);
-            let start = *began.get_or_insert_with(|| arrival(low.tag.seq));
-            if low.tag.stream() != high.tag.stream() || high.seq - low.seq != high.tag.seq - low.tag.seq {
-                began = None;
-                continue;
-            }
+        let seen: Vec<&Seen> = sink.seen.values().collect();
+        let follows = |low: &Seen, high: &Seen| low.tag.stream() == high.tag.stream() && high.seq - low.seq == high.tag.seq - low.tag.seq;
+        seen.chunk_by(|low, high| follows(low, high)).find_map(|run| self.gap_of_run(stream, run))
+    }
+
+    /// A gap of packets that follow each other in one source.
+    fn gap_of_run(&self, stream: (ClientId, Leg, u32), run: &[&Seen]) -> Option<String> {
+        let tag = run.first()?.tag;
+        let publisher = &self.clients[tag.client.0];
+        let ssrc = publisher.sends.iter().find(|(_, sent)| **sent == (tag.track, tag.layer)).map(|(ssrc, _)| *ssrc)?;
+        let arrival = |seq| self.wire.arrival(publisher.id, ssrc, seq);
+        // What came before the run's first packet could not be sent any more: layers begin with a keyframe. Nor could
+        // what came after its last one: the client may have been switched away by then.
+        let (began, ended) = (arrival(tag.seq)?, arrival(run.last()?.tag.seq)?);
+        for (low, high) in run.iter().zip(&run[1..]) {
             for ahead in 1..high.seq - low.seq {
-                // What came before the run's first packet could not be sent any more: layers begin with a keyframe.
-                let taken = arrival(low.tag.seq + ahead).filter(|at| start.is_some_and(|start| *at > start));
+                let taken = arrival(low.tag.seq + ahead).filter(|at| *at > began && *at < ended);
                 let sent = self.wire.has_sent(stream.0, stream.1, stream.2, low.seq + ahead);
                 if let Some(at) = taken.filter(|_| !sent) {
-                    return Some(format!(
-                        "number {} never came, though the server had it {:?}: {low:?} {high:?}",
-                        low.seq + ahead,
-                        since(at)
-                    ));
+                    let number = low.seq + ahead;
+                    return Some(format!("number {number} never came, though the server had it {:?}: {low:?} {high:?}", since(at)));
                 }
             }
         }

@@ -81,7 +81,8 @@ pub struct World {
     described: BTreeMap<(ClientId, Leg), BTreeMap<String, Sid>>,
     /// Each datagram comes to a random worker's socket, not each flow.
     scattered: bool,
-    pub calm: bool,
+    /// Since when the network loses nothing.
+    pub calm_since: Option<Instant>,
     pub restarts: u64,
     pub playable: u64,
     fault: Option<Fault>,
@@ -134,7 +135,7 @@ impl World {
             versions: BTreeMap::new(),
             described: BTreeMap::new(),
             scattered: dice.bool(),
-            calm: false,
+            calm_since: None,
             restarts: 0,
             playable: 0,
             fault: None,
@@ -206,7 +207,7 @@ impl World {
 
     /// From now on nothing is lost, and everything is as fast as it may be.
     pub fn heal(&mut self) {
-        self.calm = true;
+        self.calm_since = Some(self.now);
         for client in &mut self.clients {
             client.pcs().for_each(|(_, pc)| {
                 pc.up.heal();
@@ -237,7 +238,7 @@ impl World {
         let address = self.fresh_address();
         let dice = self.dice.fork();
         let mut client = Client::new(id, plan, address, self.now, dice);
-        if self.calm {
+        if self.calm_since.is_some() {
             client.pcs().for_each(|(_, pc)| {
                 pc.up.heal();
                 pc.down.heal();
