@@ -95,18 +95,8 @@ impl Worker {
 
     /// A connectivity check came through with the right password: the address is this peer's.
     fn proved(&mut self, index: PeerIndex, path: Path) {
-        // Another session may have proved the same address since; whoever proves it last has it.
-        let owned = self.by_address.get(&path.remote) == Some(&index);
         let Some(peer) = self.peer_mut(index) else { return };
         peer.heard = path.proved;
-        let same = |known: &&mut Path| (known.remote, known.local) == (path.remote, path.local);
-        if let Some(known) = peer.paths.first_mut().filter(|known| owned && same(known)) {
-            known.proved = path.proved;
-            // Another worker may have missed the news, or forgotten it.
-            self.out.push_back(WorkerOutput::Learned { source: path.remote });
-            return;
-        }
-        let Some(peer) = self.peer_mut(index) else { return };
         peer.paths.retain(|known| known.remote != path.remote);
         peer.paths.insert(0, path);
         let forgotten = if peer.paths.len() > PATHS_MAX { peer.paths.pop() } else { None };
@@ -115,10 +105,12 @@ impl Worker {
         {
             self.by_address.remove(&old.remote);
         }
+        // Another session may have proved the same address since; whoever proves it last has it.
         if self.by_address.insert(path.remote, index) != Some(index) {
             self.router.forget(path.remote);
-            self.out.push_back(WorkerOutput::Learned { source: path.remote });
         }
+        // Said with every check, because another worker may have missed the news or forgotten it.
+        self.out.push_back(WorkerOutput::Learned { source: path.remote });
     }
 
     /// The candidate that the client used to reach `local`: the address itself, or the advertised one before a NAT.
