@@ -57,9 +57,9 @@ pub(super) struct OutSection {
     /// The client knows that the section carries nothing: only then may it carry another track, because browsers
     /// announce a new track only where there was none.
     pub quiet: bool,
-    /// The last description that was sent says that the section carries a track.
-    pub named: bool,
-    /// The last but one did.
+    /// The track that the section carries by the last description that was sent.
+    pub named: Option<Sid>,
+    /// The last but one named a track.
     pub named_before: bool,
     /// It has carried a track before.
     pub used: bool,
@@ -86,7 +86,7 @@ impl OutSection {
             kind,
             carried: None,
             quiet: true,
-            named: false,
+            named: None,
             named_before: false,
             used: false,
             settled: false,
@@ -136,6 +136,8 @@ impl OutSection {
 /// A stream that the client sends.
 pub(super) struct InStream {
     pub ssrc: Ssrc,
+    /// The highest number (RFC 3550 §5.1, extended) that was forwarded.
+    pub newest: u64,
     pub track: Option<TrackIndex>,
     pub quality: Quality,
 }

@@ -174,16 +174,17 @@ test('who leaves by the server\'s wish is out', scene(async (here) => {
 
 test('clients come back after the server was started anew', async () => {
   const server = await Server.start();
-  const plain = await Plain.start(server);
+  // A browser each: pages of one that open the fake camera again at the same moment get one that never feeds an encoder.
+  const browsers = await Promise.all([Plain.start(server), Plain.start(server)]);
   try {
-    const anna = await plain.join('update', 'anna', { layout: 'single' });
-    const bert = await plain.join('update', 'bert', { layout: 'dual' });
+    const anna = await browsers[0].join('update', 'anna', { layout: 'single' });
+    const bert = await browsers[1].join('update', 'bert', { layout: 'dual' });
     await talk(anna, bert);
     await server.restart();
     for (const person of [anna, bert]) await person.told('restarted');
     await talk(anna, bert);
   } finally {
-    await plain.stop();
+    for (const browser of browsers) await browser.stop();
     await server.stop();
   }
 });

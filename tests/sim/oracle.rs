@@ -18,6 +18,8 @@ pub struct Member {
     pub room: usize,
     pub identity: Identity,
     pub sid: Sid,
+    /// When it came.
+    pub since: Instant,
     subscribe: bool,
     auto: bool,
     only: Option<Identity>,
@@ -71,6 +73,7 @@ impl Oracle {
             room: plan.room,
             identity: plan.identity(),
             sid: sid.clone(),
+            since: now,
             subscribe: plan.grants.can_subscribe && plan.layout != Layout::Whip,
             auto: plan.auto_subscribe || !plan.signals(),
             only: plan.only.clone(),

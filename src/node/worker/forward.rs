@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use str0m::media::{KeyframeRequest, KeyframeRequestKind, Rid};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, StreamTxQueueInfo};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, StreamTxQueueInfo};
 
 use crate::model::media::{Codec, MediaKind, Quality};
 use crate::model::stats::Direction;
@@ -43,13 +43,15 @@ impl Worker {
         if packet.payload.len() > PAYLOAD_MAX {
             return self.drop_datagram("payload too long");
         }
-        let Some((track, quality)) = self.track_of(from, packet.header.ssrc) else { return self.drop_datagram("no track") };
+        let Some((track, quality, late)) = self.track_of(from, packet) else { return self.drop_datagram("no track") };
         let Some(peer) = self.peers.get(from.0 as usize).and_then(Option::as_deref) else { return };
         let Some((params, red)) = peer.source(packet.header.payload_type) else { return self.drop_datagram("payload type") };
         let (room, session) = (peer.room, peer.session);
         let Some(codec) = codec_of(&params) else { return self.drop_datagram("payload type") };
         let now = self.now;
-        let glance = glance(codec, &packet.payload, packet.header.marker);
+        let mut glance = glance(codec, &packet.payload, packet.header.marker);
+        // Nobody can begin with a keyframe whose later packets have passed already.
+        glance.keyframe_start &= !late;
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let require_encryption = entry.require_encryption;
         let Some(media) = entry.tracks.get_mut(track.0 as usize).and_then(Option::as_mut) else { return };
@@ -124,13 +126,16 @@ impl Worker {
         }
     }
 
-    /// The track and layer of a stream, found once and remembered.
-    fn track_of(&mut self, index: PeerIndex, ssrc: Ssrc) -> Option<(TrackIndex, Quality)> {
+    /// The track and layer of a packet's stream, found once and remembered, and whether a later packet came before it.
+    fn track_of(&mut self, index: PeerIndex, packet: &RtpPacket) -> Option<(TrackIndex, Quality, bool)> {
+        let (ssrc, number) = (packet.header.ssrc, *packet.seq_no);
         let peer = self.peers.get_mut(index.0 as usize)?.as_deref_mut()?;
-        if let Some(stream) = peer.streams.iter().find(|stream| stream.ssrc == ssrc)
+        if let Some(stream) = peer.streams.iter_mut().find(|stream| stream.ssrc == ssrc)
             && let Some(track) = stream.track
         {
-            return Some((track, stream.quality));
+            let late = number < stream.newest;
+            stream.newest = stream.newest.max(number);
+            return Some((track, stream.quality, late));
         }
         let (mid, rid) = peer.rtc.direct_api().stream_rx(&ssrc).map(|stream| (stream.mid(), stream.rid()))?;
         let (session, room) = (peer.session, peer.room);
@@ -139,9 +144,9 @@ impl Worker {
         let quality = rid.map_or(Quality::High, quality_of);
         peer.streams.retain(|stream| stream.ssrc != ssrc);
         if peer.streams.len() < STREAMS_MAX {
-            peer.streams.push(InStream { ssrc, track: Some(track), quality });
+            peer.streams.push(InStream { ssrc, newest: number, track: Some(track), quality });
         }
-        Some((track, quality))
+        Some((track, quality, false))
     }
 
     fn codec_known(&mut self, room: RoomIndex, track: TrackIndex, codec: Codec) {

@@ -7,7 +7,7 @@ use str0m::media::{Direction, Mid};
 
 use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind};
-use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, codec_of, str0m_kind};
+use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, Want, codec_of, str0m_kind};
 use crate::node::route::ice_credentials;
 use crate::node::sdp::{self, Announced, SECTIONS_MAX, SdpFault, Section, dress, prefer};
 use crate::room::command::Leg;
@@ -139,6 +139,25 @@ impl Worker {
         }
     }
 
+    /// Gives a track back to the section that carried it last, if the client was not told yet that it does not. A WHEP
+    /// client is never told.
+    pub(super) fn give_back(&mut self, index: PeerIndex, want: &Want) -> bool {
+        let Some(peer) = self.peer_mut(index) else { return false };
+        let told = !matches!(peer.pending, Pending::Out(_));
+        let named = |section: &OutSection| section.carried.is_none() && section.named.as_ref() == Some(&want.carried.track);
+        let Some(place) = peer.sections.iter().position(named) else { return false };
+        peer.sections[place].carry(want);
+        peer.sections[place].settled = told;
+        let (session, room) = (peer.session, peer.room);
+        if let Some(track) = self.room_mut(room).and_then(|room| room.track_mut(want.track)) {
+            track.receivers.push((index, place));
+        }
+        if told {
+            self.event(MediaEvent::Subscribed { session, track: want.carried.track.clone() });
+        }
+        true
+    }
+
     fn send_answer(&mut self, index: PeerIndex, answer: &str, id: u32) {
         let Some(peer) = self.peer_mut(index) else { return };
         peer.name_sections();
@@ -160,7 +179,7 @@ impl Worker {
         let mut begun: Vec<Sid> = Vec::new();
         for section in &mut peer.sections {
             // What was freed since the description went out is still named there.
-            section.quiet = !section.named && section.carried.is_none();
+            section.quiet = section.named.is_none() && section.carried.is_none();
             if let Some((_, carried)) = section.carried.as_ref().filter(|_| !section.settled) {
                 begun.push(carried.track.clone());
             }
@@ -399,8 +418,8 @@ impl Peer {
     /// Notes what the description that goes out says of each section.
     fn name_sections(&mut self) {
         for section in &mut self.sections {
-            section.named_before = section.named;
-            section.named = section.carried.is_some();
+            section.named_before = section.named.is_some();
+            section.named = section.carried.as_ref().map(|(_, carried)| carried.track.clone());
         }
     }
 

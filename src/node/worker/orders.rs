@@ -230,13 +230,14 @@ impl Worker {
         if peer.wants.iter().any(|want| want.track == track) || peer.sections.iter().any(carried) {
             return;
         }
-        peer.wants.push(Want {
-            track,
-            carried: Carried { publisher, track: sid.clone() },
-            kind,
-            encrypted,
-            settings: TrackSettings::default(),
-        });
+        let carried = Carried { publisher, track: sid.clone() };
+        let want = Want { track, carried, kind, encrypted, settings: TrackSettings::default() };
+        if self.give_back(index, &want) {
+            return;
+        }
+        if let Some(peer) = self.peer_mut(index) {
+            peer.wants.push(want);
+        }
         self.renegotiate(index);
     }
 

@@ -18,6 +18,8 @@ use super::{Fault, World};
 
 /// How fresh what is received must be when everything is well.
 const FRESH: Duration = Duration::from_millis(1_500);
+/// How long the news of somebody's coming may take.
+const NEWS: Duration = Duration::from_millis(500);
 
 impl World {
     pub(super) fn judge_step(&mut self) {
@@ -163,7 +165,9 @@ impl World {
             let others = self.oracle.members.values().filter(|other| other.room == client.plan.room && other.client != client.id);
             let there: BTreeSet<&Sid> = others.map(|other| &other.sid).filter(|sid| !self.oracle.hidden.contains_key(*sid)).collect();
             let known: BTreeSet<&Sid> = client.others.keys().collect();
-            if there != known {
+            // Word of who has just come may still be under way.
+            let new = |sid: &Sid| self.oracle.members.values().any(|other| other.sid == *sid && self.now < other.since + NEWS);
+            if there.symmetric_difference(&known).any(|sid| !new(sid)) {
                 let words = format!("{:?} knows {known:?}, but there are {there:?}", client.id);
                 return Err(Fault { invariant: "everyone_is_known", at: since(self.now), words });
             }
