@@ -177,6 +177,34 @@ pub(super) struct Channels {
     pub lossy: Option<ChannelId>,
 }
 
+/// What was written to str0m and has not left yet. It adds resends and padding of its own, with other payload types.
+#[derive(Default)]
+pub(super) struct Outbox {
+    unsent: u32,
+    /// One bit for each payload type that was written.
+    payload_types: u128,
+}
+
+impl Outbox {
+    pub fn wrote(&mut self, pt: Pt) {
+        self.unsent = self.unsent.saturating_add(1);
+        self.payload_types |= 1 << (*pt & 0x7f);
+    }
+
+    /// Notes a datagram that leaves. Returns whether str0m adds something of its own at the moment.
+    pub fn sent(&mut self, datagram: &[u8]) -> bool {
+        // RTP has 128 to 191 in front, and RTCP 192 to 223 behind it (RFC 7983 §7, RFC 5761 §4).
+        let [128..=191, kind @ (0..192 | 224..), ..] = datagram else { return false };
+        let written = self.payload_types & 1 << (kind & 0x7f) != 0;
+        self.unsent = self.unsent.saturating_sub(u32::from(written));
+        !written
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.unsent == 0
+    }
+}
+
 /// What happened to an offer of ours.
 pub(super) enum Pending {
     /// None is out.
@@ -217,6 +245,9 @@ pub(super) struct Peer {
     pub restart: bool,
     /// Something of str0m's waits to be drained.
     pub ready: bool,
+    pub outbox: Outbox,
+    /// The time that str0m has seen: now, or a little ahead of it.
+    pub clock: Instant,
     /// When str0m wants its time.
     pub due: Instant,
     /// The earliest entry in the worker's timer heap.
@@ -289,6 +320,8 @@ impl Peer {
             dirty: false,
             restart: false,
             ready: false,
+            outbox: Outbox::default(),
+            clock: now,
             due: now,
             queued: None,
             heard: now,
@@ -339,5 +372,23 @@ pub(super) fn str0m_kind(kind: MediaKind) -> str0m::media::MediaKind {
     match kind {
         MediaKind::Audio => str0m::media::MediaKind::Audio,
         MediaKind::Video => str0m::media::MediaKind::Video,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outbox_tells_what_was_written_from_what_str0m_adds() {
+        let mut outbox = Outbox::default();
+        outbox.wrote(Pt::from(96));
+        outbox.wrote(Pt::from(111));
+        let (video, resent, report, stun) = ([0x90, 0x80 | 96, 0], [0x90, 97, 0], [0x80, 200, 0], [0x01, 0x01, 0]);
+        assert!(!outbox.sent(&report) && !outbox.sent(&stun) && !outbox.sent(&[]));
+        assert!(outbox.sent(&resent) && !outbox.is_empty());
+        assert!(!outbox.sent(&video) && !outbox.is_empty());
+        assert!(!outbox.sent(&[0x80, 111]) && outbox.is_empty());
+        assert!(!outbox.sent(&video) && outbox.is_empty(), "a queue that str0m emptied by itself is no debt");
     }
 }

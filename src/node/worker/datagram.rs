@@ -53,7 +53,8 @@ impl Worker {
         let Some(destination) = self.candidate_for(local) else { return self.drop_datagram("no candidate") };
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return self.drop_datagram("malformed") };
         let Some(peer) = self.peer_mut(index) else { return };
-        let input = Input::Receive(now, receive);
+        peer.clock = peer.clock.max(now);
+        let input = Input::Receive(peer.clock, receive);
         // `handle_input` does not check whose datagram it is; a forged record could kill a handshake.
         if !peer.rtc.accepts(&input) {
             return self.drop_datagram("not accepted");

@@ -18,38 +18,44 @@ const GOODBYE_MAX: usize = 16;
 const AHEAD: Duration = Duration::from_micros(100);
 /// How late deadlines may be served that lose nothing by it. Whatever comes or goes meanwhile serves them too, so that
 /// a peer with traffic seldom needs a wake-up for its own housekeeping.
-const LENIENCE: Duration = Duration::from_millis(10);
+const LENIENCE: Duration = Duration::from_millis(25);
 
 impl Worker {
     /// Lets str0m see the time, then drains it.
     pub(super) fn flush(&mut self, index: PeerIndex) {
         let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
+        peer.clock = peer.clock.max(now);
         // An error is not yet the end of a call; draining asks whether it is.
-        let _ = peer.rtc.handle_input(Input::Timeout(now));
+        let _ = peer.rtc.handle_input(Input::Timeout(peer.clock));
         self.drain(index);
     }
 
-    /// Drains str0m until it only wants to wait, and forwards what came in.
+    /// Drains str0m, which has seen the time, until it only wants to wait. Forwards what came in.
     pub(super) fn drain(&mut self, index: PeerIndex) {
         let otherwise = self.default_local();
         let soon = self.now + AHEAD;
-        let mut served = None;
+        let mut extra = false;
+        if let Some(peer) = self.peer_mut(index) {
+            peer.ready = false;
+        }
         let alive = loop {
             let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
             match peer.rtc.poll_output() {
-                // A deadline that stands still is left to the timer, or it would be served for ever.
-                Ok(Output::Timeout(due)) if due <= soon && served.is_none_or(|last| due > last) => {
-                    served = Some(due);
-                    let _ = peer.rtc.handle_input(Input::Timeout(due));
-                }
                 Ok(Output::Timeout(due)) => {
-                    peer.ready = false;
-                    peer.due = due + lenience(peer.rtc.last_timeout_reason());
+                    let patient = peer.outbox.is_empty() && !extra && is_housekeeping(peer.rtc.last_timeout_reason());
+                    // A deadline that stands still is left to the timer, or it would be served for ever.
+                    if due > peer.clock && due <= soon && !patient {
+                        peer.clock = due;
+                        let _ = peer.rtc.handle_input(Input::Timeout(due));
+                        continue;
+                    }
+                    peer.due = due + if patient { LENIENCE } else { Duration::ZERO };
                     break peer.rtc.is_alive();
                 }
                 Ok(Output::Transmit(transmit)) => {
                     let (destination, local) = peer.way_to(transmit.destination, otherwise);
+                    extra |= peer.outbox.sent(&transmit.contents);
                     let bytes = transmit.contents.into();
                     self.out.push_back(WorkerOutput::Transmit { destination, local, bytes });
                 }
@@ -121,17 +127,17 @@ impl Worker {
     }
 }
 
-/// How late a deadline may be served: reports, estimates and searches for losses are due every few dozen milliseconds,
-/// what waits to be sent is due when it says.
-fn lenience(reason: Reason) -> Duration {
-    match reason {
+/// Whether a deadline loses nothing by waiting while nothing waits to be sent: reports, estimates and searches for
+/// losses are due every few dozen milliseconds, and after each packet the pacer wants to be asked for the next one.
+fn is_housekeeping(reason: Reason) -> bool {
+    matches!(
+        reason,
         Reason::Feedback
-        | Reason::Nack
-        | Reason::Twcc
-        | Reason::Stats
-        | Reason::PauseCheck
-        | Reason::BweDelayControl
-        | Reason::Pacer(PacerReason::Handle) => LENIENCE,
-        _ => Duration::ZERO,
-    }
+            | Reason::Nack
+            | Reason::Twcc
+            | Reason::Stats
+            | Reason::PauseCheck
+            | Reason::BweDelayControl
+            | Reason::Pacer(PacerReason::Handle | PacerReason::Immediate)
+    )
 }

@@ -278,5 +278,6 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
         rtp = rtp.vp8_patch(patch);
     }
     stream.write_rtp(rtp);
+    peer.outbox.wrote(pt);
     true
 }

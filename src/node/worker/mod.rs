@@ -202,7 +202,10 @@ impl Worker {
             if let Some(output) = self.out.pop_front() {
                 return Some(output);
             }
-            let index = self.ready.pop()?;
+            let Some(index) = self.ready.pop() else {
+                self.postpone();
+                return None;
+            };
             // What came in for it meanwhile may have taken along what it had to send.
             if self.peer(index).is_some_and(|peer| peer.ready) {
                 self.guard(index, |worker| worker.flush(index));
@@ -270,6 +273,20 @@ impl Worker {
         if self.now >= self.sweep_at {
             self.sweep_at = self.now + SWEEP;
             self.sweep();
+        }
+    }
+
+    /// Moves deadlines that were met before their time, so that nobody wakes up for them.
+    fn postpone(&mut self) {
+        while let Some(Reverse((due, Alarm::Peer(index)))) = self.alarms.peek().copied() {
+            if self.peer(index).is_some_and(|peer| peer.due <= due) {
+                return;
+            }
+            self.alarms.pop();
+            if let Some(peer) = self.peer_mut(index).filter(|peer| peer.queued == Some(due)) {
+                peer.queued = None;
+                self.queue(index);
+            }
         }
     }
 
