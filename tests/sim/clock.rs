@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 
+use nix::libc;
+
 thread_local! {
     static STOPPED: Cell<bool> = const { Cell::new(false) };
 }
