@@ -16,6 +16,7 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, Quality, TrackSettings};
 use crate::model::stats::Direction;
 use crate::room::command::Leg;
+use crate::sfu::descriptor;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::LayerSelector;
 use crate::sfu::rewrite::{Rewriter, Start};
@@ -34,6 +35,8 @@ pub(super) const DATA_MAX: u32 = 64 * 1024;
 const RESEND_VIDEO: usize = 300;
 /// The estimate before the first feedback: what two good video streams need.
 const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
+/// The number of the dependency descriptor among the header extensions, as far as the client does not say otherwise.
+const DESCRIPTOR_ID: u8 = 12;
 /// How often losses and round trips are summed up for connection quality.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -286,6 +289,7 @@ impl Peer {
             .enable_h264(true)
             .enable_vp9(true)
             .enable_av1(true)
+            .set_extension(DESCRIPTOR_ID, descriptor::extension())
             .enable_bwe(Some(FIRST_ESTIMATE))
             .set_stats_interval(Some(STATS_INTERVAL))
             .set_send_buffer_video(RESEND_VIDEO)

@@ -17,6 +17,8 @@ pub struct Glance {
     pub vp8: Option<Vp8Info>,
     /// The temporal layer, 0 to 7, where the payload names one.
     pub temporal: Option<u8>,
+    /// The frame number of the dependency descriptor, which is no part of the payload.
+    pub number: Option<u16>,
 }
 
 /// A VP8 payload descriptor with what `str0m` keeps to itself.
@@ -57,7 +59,7 @@ fn vp8(payload: &[u8]) -> Glance {
         byte(at) >> 6
     });
     let keyframe_start = descriptor.starts_keyframe(payload);
-    Glance { keyframe_start, frame_start, frame_end: false, vp8: Some(Vp8Info { descriptor, wide }), temporal }
+    Glance { keyframe_start, frame_start, vp8: Some(Vp8Info { descriptor, wide }), temporal, ..Glance::default() }
 }
 
 /// RFC 9628 §4.2: `I|P|L|F|B|E|V|Z`, then the picture id, then `TID(3)|U|SID(3)|D`.

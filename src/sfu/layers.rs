@@ -156,7 +156,7 @@ mod tests {
     use super::super::dice::epoch;
     use super::*;
 
-    const KEY: Glance = Glance { keyframe_start: true, frame_start: true, frame_end: true, vp8: None, temporal: None };
+    const KEY: Glance = Glance { keyframe_start: true, frame_start: true, frame_end: true, vp8: None, temporal: None, number: None };
     const DELTA: Glance = Glance { keyframe_start: false, ..KEY };
     const HERE: Decision = Decision::Forward { switched: true };
     const ON: Decision = Decision::Forward { switched: false };

@@ -1,6 +1,7 @@
 //! Floor 1: one packet in, decisions about its forwards out.
 
 pub mod data;
+pub mod descriptor;
 pub mod fmtp;
 pub mod frame;
 pub mod keyframes;

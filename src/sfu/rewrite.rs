@@ -124,6 +124,8 @@ pub struct Out {
     pub timestamp: u32,
     /// What to change in a VP8 payload descriptor.
     pub vp8: Option<Vp8Patch>,
+    /// The frame number for the dependency descriptor.
+    pub number: Option<u16>,
 }
 
 /// Renumbers one outgoing stream: a subscriber's m-section, whichever track or layer it shows.
@@ -137,6 +139,7 @@ pub struct Rewriter {
     seen: Bits<SEQ_WORDS>,
     clock: Clock,
     pictures: Pictures,
+    frames: Frames,
 }
 
 impl Rewriter {
@@ -149,6 +152,7 @@ impl Rewriter {
             seen: Bits([0; SEQ_WORDS]),
             clock: Clock::default(),
             pictures: Pictures::new(start.picture),
+            frames: Frames::default(),
         }
     }
 
@@ -169,7 +173,8 @@ impl Rewriter {
             self.seen.set(seq);
             self.clock.begin(timestamp, arrival, clock_rate);
             let vp8 = self.pictures.rewrite(glance, Place::Source).ok()?;
-            return Some(Out { seq: self.seqs.begin(seq), timestamp: self.clock.rewrite(timestamp, arrival), vp8 });
+            let number = glance.number.map(|number| self.frames.begin(number));
+            return Some(Out { seq: self.seqs.begin(seq), timestamp: self.clock.rewrite(timestamp, arrival), vp8, number });
         }
         let newest = seq > self.seqs.newest;
         let out = if newest {
@@ -182,7 +187,8 @@ impl Rewriter {
         };
         let place = if newest { Place::Newest } else { Place::Late };
         let vp8 = self.pictures.rewrite(glance, place).ok()?;
-        Some(Out { seq: out, timestamp: self.clock.rewrite(timestamp, arrival), vp8 })
+        let number = glance.number.map(|number| self.frames.rewrite(number));
+        Some(Out { seq: out, timestamp: self.clock.rewrite(timestamp, arrival), vp8, number })
     }
 
     /// Says that a packet of the current source is left out on purpose, such as one of a temporal layer that this
@@ -341,6 +347,31 @@ fn mask(wide: bool) -> u16 {
     if wide { 0x7fff } else { 0x7f }
 }
 
+/// Frame numbers of dependency descriptors, which wrap at 2^16, moved so that they go on over a switch: a receiver drops
+/// a keyframe with an older number than the one before it.
+#[derive(Clone, Debug, Default)]
+struct Frames {
+    offset: u16,
+    newest: Option<u16>,
+}
+
+impl Frames {
+    fn begin(&mut self, number: u16) -> u16 {
+        if let Some(newest) = self.newest {
+            self.offset = newest.wrapping_add(1).wrapping_sub(number);
+        }
+        self.rewrite(number)
+    }
+
+    fn rewrite(&mut self, number: u16) -> u16 {
+        let out = number.wrapping_add(self.offset);
+        if self.newest.is_none_or(|newest| out.wrapping_sub(newest) < 1 << 15) {
+            self.newest = Some(out);
+        }
+        out
+    }
+}
+
 /// A small index of the source, moved so that it goes on over a switch.
 #[derive(Clone, Debug, Default)]
 struct Index {
@@ -478,6 +509,21 @@ mod tests {
         assert_eq!(sent(&mut r, 901, &vp8(7_000, 90, 4)), (54, 2, 0), "same picture");
         assert_eq!(sent(&mut r, 902, &vp8(7_001, 91, 4)), (55, 3, 0));
         assert_eq!(sent(&mut r, 903, &vp8(100, 91, 4)), (56, 3, 0), "an encoder that counts anew");
+    }
+
+    #[test]
+    fn frame_numbers_continue_over_switches() {
+        let mut r = rewriter();
+        let send = |r: &mut Rewriter, seq, number| {
+            let seen = Glance { number: Some(number), ..Glance::default() };
+            r.rewrite(seq, 0, epoch(), &seen, RATE).and_then(|out| out.number)
+        };
+        assert_eq!(
+            [(1, 0xfffe), (2, 0xfffe), (4, 0), (3, 0xffff)].map(|(seq, number)| send(&mut r, seq, number)),
+            [0xfffe, 0xfffe, 0, 0xffff].map(Some)
+        );
+        r.switch();
+        assert_eq!([(70, 500), (71, 501)].map(|(seq, number)| send(&mut r, seq, number)), [1, 2].map(Some));
     }
 
     #[test]

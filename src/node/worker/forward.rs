@@ -9,6 +9,7 @@ use crate::model::media::{Codec, MediaKind, Quality};
 use crate::model::stats::Direction;
 use crate::node::peer::{InStream, OutSection, Peer, PeerIndex, RoomIndex, TrackIndex, codec_of};
 use crate::room::media::MediaEvent;
+use crate::sfu::descriptor::Descriptor;
 use crate::sfu::fmtp::{Route, red_primary, route};
 use crate::sfu::frame::{Glance, glance};
 use crate::sfu::layers::Decision;
@@ -30,6 +31,8 @@ const QUEUE_MAX: Duration = Duration::from_millis(500);
 struct Shared<'a> {
     packet: &'a RtpPacket,
     glance: Glance,
+    /// Only of AV1: other codecs name in their payloads what depends on what.
+    descriptor: Option<&'a Descriptor>,
     quality: Quality,
     kind: MediaKind,
     clock_rate: u32,
@@ -52,6 +55,8 @@ impl Worker {
         let mut glance = glance(codec, &packet.payload, packet.header.marker);
         // Nobody can begin with a keyframe whose later packets have passed already.
         glance.keyframe_start &= !late;
+        let descriptor = packet.header.ext_vals.user_values.get::<Descriptor>().filter(|_| codec == Codec::Av1);
+        glance.number = descriptor.map(Descriptor::number);
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let require_encryption = entry.require_encryption;
         let Some(media) = entry.tracks.get_mut(track.0 as usize).and_then(Option::as_mut) else { return };
@@ -80,7 +85,7 @@ impl Worker {
             track,
             &params,
             red,
-            Shared { packet, glance, quality, kind, clock_rate: params.spec().clock_rate.get(), primary: None },
+            Shared { packet, glance, descriptor, quality, kind, clock_rate: params.spec().clock_rate.get(), primary: None },
         );
     }
 
@@ -264,12 +269,15 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     let (seq, time) = (*packet.seq_no, packet.header.timestamp);
     let Some(out) = section.rewriter.rewrite(seq, time, packet.timestamp, &shared.glance, shared.clock_rate) else { return false };
     let seen = &packet.header.ext_vals;
-    let ext_vals = ExtensionValues {
+    let mut ext_vals = ExtensionValues {
         audio_level: seen.audio_level,
         voice_activity: seen.voice_activity,
         video_orientation: seen.video_orientation,
         ..ExtensionValues::default()
     };
+    if let (Some(descriptor), Some(number)) = (shared.descriptor, out.number) {
+        ext_vals.user_values.set(descriptor.with_number(number));
+    }
     let mut rtp = RtpWrite::new(pt, out.seq.into(), out.timestamp, packet.timestamp, payload)
         .marker(packet.header.marker)
         .ext_vals(ext_vals)
