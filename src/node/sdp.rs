@@ -4,6 +4,7 @@ use str0m::IceCreds;
 
 use crate::model::ids::Sid;
 use crate::model::media::{Codec, MediaKind};
+use crate::sfu::descriptor;
 
 /// Longest SDP that is taken, in bytes.
 pub const SDP_MAX: usize = 64 * 1024;
@@ -193,17 +194,26 @@ pub struct Announced {
 /// Puts the payload types of announced codecs first in an answer's sections. The client sends what stands first there
 /// (JSEP, RFC 8829 §5.11), and LiveKit clients leave it to the server to put their announced codec there.
 ///
+/// Of the sections that the client sends by, only those for AV1 keep the dependency descriptor: Chromium would send it
+/// with every packet of VP8 and VP9 too, where nobody reads it.
+///
 /// `announced` is asked with each section's `mid`.
 #[must_use]
 pub fn prefer(sdp: &str, announced: impl Fn(&str) -> Option<Announced>) -> String {
     let mut out = String::with_capacity(sdp.len());
     for part in sections_of(sdp) {
         let mid = part.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap_or_default().trim_end();
-        let moved = announced(mid).and_then(|wanted| reorder(part, wanted));
-        match moved.zip(part.split_once('\n')) {
-            Some((first, (_, rest))) => [&first, "\r\n", rest].iter().for_each(|text| out.push_str(text)),
-            None => out.push_str(part),
-        }
+        let wanted = announced(mid);
+        let described = wanted.is_some_and(|wanted| wanted.codec == Codec::Av1) || !part.contains("\na=recvonly");
+        let moved = wanted.and_then(|wanted| reorder(part, wanted));
+        let rest = match moved.as_ref().zip(part.split_once('\n')) {
+            Some((first, (_, rest))) => {
+                [first, "\r\n"].iter().for_each(|text| out.push_str(text));
+                rest
+            }
+            None => part,
+        };
+        rest.split_inclusive('\n').filter(|line| described || !line.contains(descriptor::URI)).for_each(|line| out.push_str(line));
     }
     out
 }
@@ -255,6 +265,18 @@ mod tests {
         assert!(read(&OFFER.replace("a=sendonly", "a=sendonly\r\na=setup:passive")).unwrap_err().contains("passive"));
         let many: Vec<String> = (0..51).map(|n| format!("m=audio 9 X 0\r\na=mid:{n}\r\n")).collect();
         assert!(read(&format!("v=0\r\n{}", many.concat())).unwrap_err().contains("50"));
+    }
+
+    #[test]
+    fn only_av1_keeps_its_descriptor() {
+        let answer =
+            format!("v=0\r\nm=video 9 X 45\r\na=mid:a\r\na=recvonly\r\na=extmap:12 {}\r\na=rtpmap:45 AV1/90000\r\n", descriptor::URI);
+        let preferring = |codec| prefer(&answer, |_| codec).contains(descriptor::URI);
+        assert!(preferring(Some(Announced { codec: Codec::Av1, red: false })));
+        assert!(!preferring(Some(Announced { codec: Codec::Vp8, red: false })) && !preferring(None));
+        assert_eq!(prefer(&answer, |_| None).lines().count(), 5);
+        let sending = answer.replace("recvonly", "sendonly");
+        assert_eq!(prefer(&sending, |_| None), sending);
     }
 
     #[test]
