@@ -72,6 +72,7 @@ async fn metrics(State(sources): State<Sources>) -> Response {
 fn families(control: &ControlStats, workers: &WorkerStats, connections: u64) -> Vec<MetricFamily> {
     let joins = control.joins.iter().map(|(result, count)| (vec![("result", *result)], *count));
     let drops = workers.dropped_datagrams.iter().map(|(reason, count)| (vec![("reason", *reason)], *count));
+    let faults = control.room_faults + workers.room_faults;
     vec![
         gauge("konsil_rooms", "Rooms now", control.rooms),
         gauge("konsil_participants", "Participants now", control.participants),
@@ -86,7 +87,7 @@ fn families(control: &ControlStats, workers: &WorkerStats, connections: u64) -> 
         histogram("konsil_forward_delay_seconds", "Time of a packet in the server", &workers.forward_delay),
         counter("konsil_dropped_datagrams_total", "Datagrams not taken", drops.collect()),
         histogram("konsil_send_batch_packets", "Packets sent by one system call", &workers.send_batch_packets),
-        counter("konsil_room_faults_total", "Rooms ended by a fault of the server; must stay 0", vec![(vec![], workers.room_faults)]),
+        counter("konsil_room_faults_total", "Rooms ended by a fault of the server; must stay 0", vec![(vec![], faults)]),
     ]
 }
 

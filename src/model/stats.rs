@@ -82,11 +82,13 @@ pub struct ControlStats {
     pub joins: BTreeMap<&'static str, u64>,
     /// Seconds from the request to join until media stood.
     pub join_seconds: Histogram<10>,
+    /// Rooms that ended by a fault of ours; must stay 0.
+    pub room_faults: u64,
 }
 
 impl Default for ControlStats {
     fn default() -> Self {
-        Self { rooms: 0, participants: 0, tracks: 0, joins: BTreeMap::new(), join_seconds: Histogram::new(&JOIN_BOUNDS) }
+        Self { rooms: 0, participants: 0, tracks: 0, joins: BTreeMap::new(), join_seconds: Histogram::new(&JOIN_BOUNDS), room_faults: 0 }
     }
 }
 

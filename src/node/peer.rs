@@ -16,7 +16,7 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, Quality, TrackSettings};
 use crate::model::stats::Direction;
 use crate::room::command::Leg;
-use crate::sfu::descriptor;
+use crate::sfu::descriptor::{self, Templates};
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::LayerSelector;
 use crate::sfu::rewrite::{Rewriter, Start};
@@ -76,6 +76,8 @@ pub(super) struct OutSection {
     pub settings: TrackSettings,
     /// Payload types of the publisher and what becomes of them here.
     pub routes: Vec<(u8, Option<Route>)>,
+    /// The client reads the dependency descriptor. Without it spatial layers of AV1 cannot be told apart.
+    pub described: bool,
     /// Its queue was full: frames were dropped, so that the next must be a keyframe.
     pub clogged: bool,
 }
@@ -98,6 +100,7 @@ impl OutSection {
             selector: LayerSelector::default(),
             settings: TrackSettings::default(),
             routes: Vec::new(),
+            described: false,
             clogged: false,
         }
     }
@@ -143,6 +146,8 @@ pub(super) struct InStream {
     pub newest: u64,
     pub track: Option<TrackIndex>,
     pub quality: Quality,
+    /// Which of its frames are of which spatial layer, for streams with dependency descriptors.
+    pub templates: Option<Box<Templates>>,
 }
 
 /// A track that waits for a media section.

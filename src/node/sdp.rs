@@ -52,6 +52,8 @@ pub struct Section {
     pub way: Way,
     /// The track id of its `a=msid` (RFC 8830), empty without one.
     pub track: String,
+    /// Whether it takes the dependency descriptor.
+    pub described: bool,
 }
 
 /// Reads the sections of an offer or answer after the checks that str0m does not make.
@@ -120,7 +122,8 @@ fn section(part: &str) -> Section {
     } else {
         Way::SendRecv
     };
-    Section { mid: value("a=mid:").to_owned(), kind, way, track: value("a=msid:").split(' ').nth(1).unwrap_or_default().to_owned() }
+    let track = value("a=msid:").split(' ').nth(1).unwrap_or_default().to_owned();
+    Section { mid: value("a=mid:").to_owned(), kind, way, track, described: part.contains(descriptor::URI) }
 }
 
 /// What a sending section of ours carries: the stream id and the track id of its `a=msid`.

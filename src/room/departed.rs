@@ -47,3 +47,49 @@ impl Departed {
         self.farewells.iter().map(|(_, view)| view)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::{Identity, Sid};
+    use crate::room::notice::{ParticipantState, Permission};
+
+    fn farewell(number: usize) -> ParticipantView {
+        ParticipantView {
+            sid: Sid::from_client("PA_1"),
+            identity: Identity::new(&format!("person-{number}")).unwrap(),
+            name: String::new(),
+            state: ParticipantState::Disconnected,
+            left: None,
+            tracks: Vec::new(),
+            metadata: String::new(),
+            attributes: std::collections::BTreeMap::new(),
+            joined_at_ms: 0,
+            version: 1,
+            permission: Permission {
+                subscribe: true,
+                publish: true,
+                publish_data: true,
+                sources: Vec::new(),
+                hidden: false,
+                update_metadata: false,
+            },
+            is_publisher: false,
+        }
+    }
+
+    #[test]
+    fn farewells_are_few_and_do_not_last() {
+        let (mut departed, start) = (Departed::default(), Instant::now());
+        for number in 0..=FAREWELLS_MAX {
+            departed.push(farewell(number), start);
+        }
+        assert_eq!(departed.iter().count(), FAREWELLS_MAX);
+        assert!(departed.iter().all(|view| view.identity.as_str() != "person-0"), "the oldest went");
+        departed.push(farewell(0), start + FAREWELL_KEPT / 2);
+        departed.handle_timeout(start + FAREWELL_KEPT);
+        assert_eq!((departed.iter().count(), departed.next_timeout()), (1, Some(start + FAREWELL_KEPT / 2 + FAREWELL_KEPT)));
+        departed.clear();
+        assert_eq!(departed.next_timeout(), None);
+    }
+}

@@ -6,6 +6,8 @@ pub mod fmtp;
 pub mod frame;
 pub mod keyframes;
 pub mod layers;
+mod numbers;
+mod pictures;
 pub mod rewrite;
 pub mod sealed;
 pub mod speaker;

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use str0m::rtp::Vp8Patch;
 
 use super::frame::Glance;
-use super::frame::Vp8Info;
+use super::numbers::{Bits, Line};
+use super::pictures::{Frames, Pictures, Place};
 
 /// How many packets a late one may be behind the newest and still be placed: 1 s at 8 Mbit/s. A source that jumps
 /// further ahead has no gap kept, because nobody could fill it.
 pub const REORDER_WINDOW: u64 = SEQ_WORDS as u64 * 64;
-/// How many pictures a late packet's picture may be behind the newest; a 7-bit id cannot tell more than 64 apart.
-pub const PICTURE_WINDOW: u64 = PICTURE_WORDS as u64 * 64;
 /// The least distance of two frames over a switch, in frames per second: one short frame in either kind.
 const SHORTEST_FRAME_RATE: u32 = 50;
 /// The longest pause that timestamps show, far from the 2^31 ticks (6.6 h at 90 kHz) where they seem to run back.
@@ -22,89 +21,6 @@ pub const START_MAX: u16 = 10_000;
 
 /// Words of bits that make the window of sequence numbers.
 const SEQ_WORDS: usize = 16;
-/// Words of bits that make the window of pictures.
-const PICTURE_WORDS: usize = 1;
-
-/// One bit for each of the newest numbers of a source.
-#[derive(Clone, Debug)]
-struct Bits<const WORDS: usize>([u64; WORDS]);
-
-impl<const WORDS: usize> Bits<WORDS> {
-    const SPAN: u64 = WORDS as u64 * 64;
-
-    fn place(number: u64) -> (usize, u64) {
-        // The remainder is below WORDS * 64, so both casts keep the value.
-        #[allow(clippy::cast_possible_truncation)]
-        let at = (number % Self::SPAN) as usize;
-        (at / 64, 1 << (at % 64))
-    }
-
-    fn get(&self, number: u64) -> bool {
-        let (word, bit) = Self::place(number);
-        self.0[word] & bit != 0
-    }
-
-    fn set(&mut self, number: u64) {
-        let (word, bit) = Self::place(number);
-        self.0[word] |= bit;
-    }
-
-    fn clear(&mut self, number: u64) {
-        let (word, bit) = Self::place(number);
-        self.0[word] &= !bit;
-    }
-}
-
-/// Maps the growing numbers of a source to gapless ones: what was left out on purpose leaves no gap, what is
-/// missing leaves one that a late arrival fills.
-#[derive(Clone, Debug)]
-struct Line<const WORDS: usize> {
-    first: u64,
-    newest: u64,
-    next: u64,
-    left_out: Bits<WORDS>,
-}
-
-impl<const WORDS: usize> Line<WORDS> {
-    fn new(next: u64) -> Self {
-        Self { first: 0, newest: 0, next, left_out: Bits([0; WORDS]) }
-    }
-
-    /// Another source begins with `number`: it gets the next number of ours.
-    fn begin(&mut self, number: u64) -> u64 {
-        *self = Self { first: number, newest: number, ..Self::new(self.next + 1) };
-        self.next - 1
-    }
-
-    /// Moves the newest number up to `number`, which must be larger.
-    fn advance(&mut self, number: u64) -> u64 {
-        if number - self.newest > Bits::<WORDS>::SPAN {
-            return self.begin(number);
-        }
-        for skipped in self.newest + 1..=number {
-            self.left_out.clear(skipped);
-        }
-        self.next += number - self.newest;
-        self.newest = number;
-        self.next - 1
-    }
-
-    /// Ours for a number that is not above the newest; `None` outside the window and for left out ones.
-    fn find(&self, number: u64) -> Option<u64> {
-        if number < self.first || self.newest - number >= Bits::<WORDS>::SPAN || self.left_out.get(number) {
-            return None;
-        }
-        let later = (number..self.newest).filter(|&n| !self.left_out.get(n + 1)).count() as u64;
-        self.next.checked_sub(1 + later)
-    }
-
-    /// Leaves out a number above the newest.
-    fn leave_out(&mut self, number: u64) {
-        self.advance(number);
-        self.left_out.set(number);
-        self.next -= 1;
-    }
-}
 
 /// Where an outgoing stream begins. Draw both from seeded chance.
 #[derive(Clone, Copy, Debug)]
@@ -255,141 +171,6 @@ impl Clock {
 /// Whether `a` comes after `b` on a counter that wraps at 2^32.
 fn is_after(a: u32, b: u32) -> bool {
     a != b && a.wrapping_sub(b) < 1 << 31
-}
-
-/// How a packet stands to those before it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The first of a source.
-    Source,
-    /// Above all others of its source.
-    Newest,
-    /// Below another of its source.
-    Late,
-}
-
-/// A late packet of a picture that is too old or was left out.
-struct NoPlace;
-
-/// VP8 picture ids, base layer indices and keyframe indices of one outgoing stream (RFC 7741 §4.2).
-#[derive(Clone, Debug)]
-struct Pictures {
-    ids: Line<PICTURE_WORDS>,
-    wide: bool,
-    tl0: Index,
-    key: Index,
-}
-
-impl Pictures {
-    /// Unwrapped picture ids start here, so that earlier ones stay above 0.
-    const ORIGIN: u64 = 1 << 16;
-
-    fn new(start: u16) -> Self {
-        Self { ids: Line::new(Self::ORIGIN + u64::from(start)), wide: false, tl0: Index::default(), key: Index::default() }
-    }
-
-    /// The patch of a packet, `None` where its payload names nothing to patch.
-    fn rewrite(&mut self, glance: &Glance, place: Place) -> Result<Option<Vp8Patch>, NoPlace> {
-        let Some(info) = &glance.vp8 else { return Ok(None) };
-        let source = place == Place::Source;
-        let mut patch = info.descriptor.patch();
-        if let Some(id) = info.descriptor.picture_id() {
-            patch = patch.picture_id(self.picture(id, info.wide, place)? & mask(info.wide));
-        }
-        if let Some(tl0) = info.descriptor.tl0_pic_idx() {
-            patch = patch.tl0_pic_idx(self.tl0.rewrite(tl0, 0xff, source));
-        }
-        if let Some(key) = info.descriptor.key_idx() {
-            patch = patch.key_idx(self.key.rewrite(key, 0x1f, source));
-        }
-        // Only fields that the descriptor has are set, in its widths, so the patch is always built.
-        Ok(patch.build().ok())
-    }
-
-    fn picture(&mut self, id: u16, wide: bool, place: Place) -> Result<u16, NoPlace> {
-        let number = self.unwrap(id, wide);
-        let out = if place == Place::Source || wide != self.wide {
-            self.wide = wide;
-            self.ids.begin(Self::ORIGIN + u64::from(id))
-        } else if number > self.ids.newest {
-            self.ids.advance(number)
-        } else {
-            match self.ids.find(number) {
-                Some(out) => out,
-                // A new packet with an id that makes no sense: the encoder began to count anew.
-                None if place == Place::Newest => self.ids.begin(number),
-                None => return Err(NoPlace),
-            }
-        };
-        // Only the low 15 bits reach the wire.
-        #[allow(clippy::cast_possible_truncation)]
-        Ok(out as u16)
-    }
-
-    fn leave_out(&mut self, info: &Vp8Info) {
-        let Some(id) = info.descriptor.picture_id() else { return };
-        let number = self.unwrap(id, info.wide);
-        if info.wide == self.wide && number > self.ids.newest {
-            self.ids.leave_out(number);
-        }
-    }
-
-    /// The number with these low bits that is nearest to the newest one.
-    fn unwrap(&self, id: u16, wide: bool) -> u64 {
-        let mask = u64::from(mask(wide));
-        let half = (mask >> 1) + 1;
-        let ahead = u64::from(id).wrapping_sub(self.ids.newest) & mask;
-        if ahead < half { self.ids.newest + ahead } else { (self.ids.newest + ahead).saturating_sub(mask + 1) }
-    }
-}
-
-fn mask(wide: bool) -> u16 {
-    if wide { 0x7fff } else { 0x7f }
-}
-
-/// Frame numbers of dependency descriptors, which wrap at 2^16, moved so that they go on over a switch: a receiver drops
-/// a keyframe with an older number than the one before it.
-#[derive(Clone, Debug, Default)]
-struct Frames {
-    offset: u16,
-    newest: Option<u16>,
-}
-
-impl Frames {
-    fn begin(&mut self, number: u16) -> u16 {
-        if let Some(newest) = self.newest {
-            self.offset = newest.wrapping_add(1).wrapping_sub(number);
-        }
-        self.rewrite(number)
-    }
-
-    fn rewrite(&mut self, number: u16) -> u16 {
-        let out = number.wrapping_add(self.offset);
-        if self.newest.is_none_or(|newest| out.wrapping_sub(newest) < 1 << 15) {
-            self.newest = Some(out);
-        }
-        out
-    }
-}
-
-/// A small index of the source, moved so that it goes on over a switch.
-#[derive(Clone, Debug, Default)]
-struct Index {
-    offset: u8,
-    newest: Option<u8>,
-}
-
-impl Index {
-    fn rewrite(&mut self, value: u8, mask: u8, source: bool) -> u8 {
-        if let (true, Some(newest)) = (source, self.newest) {
-            self.offset = newest.wrapping_add(1).wrapping_sub(value);
-        }
-        let out = value.wrapping_add(self.offset) & mask;
-        if self.newest.is_none_or(|newest| out.wrapping_sub(newest) & mask <= mask / 2) {
-            self.newest = Some(out);
-        }
-        out
-    }
 }
 
 #[cfg(test)]

@@ -86,16 +86,18 @@ impl Control {
 
     fn enter(&mut self, key: RoomKey, joining: Joining, now: Moment) -> Result<(), Refusal> {
         let session = joining.session;
-        let mut result = Err(JoinError::NoIdentity);
+        let mut result = None;
         self.sessions.insert(session, key);
-        self.with_room(key, |room, chance, out| result = room.join(joining, now, chance, out));
-        result.map_err(|error| {
-            self.sessions.remove(&session);
-            match error {
-                JoinError::Full => Refusal::RoomFull,
-                JoinError::NoIdentity => Refusal::NotAllowed("an identity (sub)"),
-            }
-        })
+        self.with_room(key, |room, chance, out| result = Some(room.join(joining, now, chance, out)));
+        let refusal = match result {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(JoinError::Full)) => Refusal::RoomFull,
+            Some(Err(JoinError::NoIdentity)) => Refusal::NotAllowed("an identity (sub)"),
+            // The room has just broken.
+            None => Refusal::Busy,
+        };
+        self.sessions.remove(&session);
+        Err(refusal)
     }
 
     fn resume(&mut self, caller: Caller, conn: ConnId, connect: Connect) -> Result<(), Refusal> {

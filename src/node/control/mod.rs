@@ -1,5 +1,6 @@
 //! The control core: requests or signals in, replies or orders out.
 
+mod fault;
 mod join;
 mod requests;
 mod rooms;
@@ -127,6 +128,8 @@ pub struct Control {
     writes: BTreeMap<Ticket, Waiting>,
     /// Names of rooms whose making is being written.
     creating: BTreeSet<RoomId>,
+    /// Rooms that panicked in this turn.
+    broken: Vec<RoomKey>,
     last_id: u64,
     shutting_down: bool,
     stats: ControlStats,
@@ -149,6 +152,7 @@ impl Control {
             joining: BTreeMap::new(),
             writes: BTreeMap::new(),
             creating: BTreeSet::new(),
+            broken: Vec::new(),
             last_id: 0,
             shutting_down: false,
             stats: ControlStats::default(),
@@ -168,6 +172,7 @@ impl Control {
             ControlInput::Timeout => self.timeout(now),
             ControlInput::Shutdown => self.shut_down(),
         }
+        self.clear_broken(now);
     }
 
     /// The next thing to be done, `None` when there is nothing more.
@@ -279,15 +284,6 @@ impl Control {
         if let Some(key) = self.sessions.get(&session).copied() {
             self.with_room(key, work);
         }
-    }
-
-    /// Lets a room work, then carries out what it wants done.
-    fn with_room(&mut self, key: RoomKey, work: impl FnOnce(&mut Room, &mut Chance, &mut Vec<Effect>)) {
-        let Some(entry) = self.rooms.get_mut(&key) else { return };
-        let mut effects = Vec::new();
-        work(&mut entry.room, &mut self.chance, &mut effects);
-        let worker = entry.worker;
-        self.carry_out(worker, effects);
     }
 
     fn carry_out(&mut self, worker: WorkerIndex, effects: Vec<Effect>) {

@@ -198,24 +198,6 @@ impl Control {
         entry.room.close(reason, &mut effects);
         self.carry_out(entry.worker, effects);
     }
-
-    /// A worker lost a room to a fault of ours: its clients come back, to a fresh room with the same rules.
-    pub(super) fn fault(&mut self, key: RoomKey, now: Moment) {
-        let Some(entry) = self.rooms.get(&key) else { return };
-        let view = entry.room.view();
-        let record = RoomRecord {
-            id: entry.room.id().clone(),
-            sid: view.sid,
-            mode: RoomMode::Sfu,
-            e2ee_required: view.require_encryption,
-            max_participants: view.max_participants,
-            empty_timeout_s: view.empty_timeout_s,
-            created_at_ms: view.created_at_ms,
-        };
-        let stored = entry.stored;
-        self.close_room(key, LeaveReason::MediaFailure);
-        self.open(&record, view.metadata, stored, now);
-    }
 }
 
 fn seconds(duration: Duration) -> u32 {

@@ -9,7 +9,7 @@ use crate::model::media::{Codec, MediaKind, Quality};
 use crate::model::stats::Direction;
 use crate::node::peer::{InStream, OutSection, Peer, PeerIndex, RoomIndex, TrackIndex, codec_of};
 use crate::room::media::MediaEvent;
-use crate::sfu::descriptor::Descriptor;
+use crate::sfu::descriptor::{Descriptor, Templates};
 use crate::sfu::fmtp::{Route, red_primary, route};
 use crate::sfu::frame::{Glance, glance};
 use crate::sfu::layers::Decision;
@@ -33,6 +33,8 @@ struct Shared<'a> {
     glance: Glance,
     /// Only of AV1: other codecs name in their payloads what depends on what.
     descriptor: Option<&'a Descriptor>,
+    /// The spatial layer of AV1.
+    spatial: u8,
     quality: Quality,
     kind: MediaKind,
     clock_rate: u32,
@@ -57,6 +59,7 @@ impl Worker {
         glance.keyframe_start &= !late;
         let descriptor = packet.header.ext_vals.user_values.get::<Descriptor>().filter(|_| codec == Codec::Av1);
         glance.number = descriptor.map(Descriptor::number);
+        let spatial = descriptor.map_or(0, |descriptor| self.spatial_of(from, packet, descriptor));
         let Some(entry) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut) else { return };
         let require_encryption = entry.require_encryption;
         let Some(media) = entry.tracks.get_mut(track.0 as usize).and_then(Option::as_mut) else { return };
@@ -85,7 +88,7 @@ impl Worker {
             track,
             &params,
             red,
-            Shared { packet, glance, descriptor, quality, kind, clock_rate: params.spec().clock_rate.get(), primary: None },
+            Shared { packet, glance, descriptor, spatial, quality, kind, clock_rate: params.spec().clock_rate.get(), primary: None },
         );
     }
 
@@ -111,6 +114,10 @@ impl Worker {
                     Decision::Drop => continue,
                     Decision::Forward { switched: true } => section.rewriter.switch(),
                     Decision::Forward { switched: false } => {}
+                }
+                if shared.spatial > 0 && !section.described {
+                    section.rewriter.skip(*shared.packet.seq_no, &shared.glance);
+                    continue;
                 }
             } else if section.settings.disabled {
                 continue;
@@ -149,9 +156,20 @@ impl Worker {
         let quality = rid.map_or(Quality::High, quality_of);
         peer.streams.retain(|stream| stream.ssrc != ssrc);
         if peer.streams.len() < STREAMS_MAX {
-            peer.streams.push(InStream { ssrc, newest: number, track: Some(track), quality });
+            peer.streams.push(InStream { ssrc, newest: number, track: Some(track), quality, templates: None });
         }
         Some((track, quality, false))
+    }
+
+    /// The spatial layer of a packet of AV1.
+    fn spatial_of(&mut self, index: PeerIndex, packet: &RtpPacket, descriptor: &Descriptor) -> u8 {
+        let peer = self.peers.get_mut(index.0 as usize).and_then(Option::as_deref_mut);
+        let stream = peer.and_then(|peer| peer.streams.iter_mut().find(|stream| stream.ssrc == packet.header.ssrc));
+        let Some(stream) = stream else { return 0 };
+        if let Some(templates) = Templates::read(descriptor) {
+            stream.templates = Some(Box::new(templates));
+        }
+        stream.templates.as_ref().map_or(0, |templates| templates.spatial(descriptor))
     }
 
     fn codec_known(&mut self, room: RoomIndex, track: TrackIndex, codec: Codec) {
@@ -275,11 +293,13 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
         video_orientation: seen.video_orientation,
         ..ExtensionValues::default()
     };
+    // Where the upper layers are left out, a picture ends with the lowest.
+    let ends = !section.described && shared.descriptor.is_some_and(Descriptor::ends_frame);
     if let (Some(descriptor), Some(number)) = (shared.descriptor, out.number) {
         ext_vals.user_values.set(descriptor.with_number(number));
     }
     let mut rtp = RtpWrite::new(pt, out.seq.into(), out.timestamp, packet.timestamp, payload)
-        .marker(packet.header.marker)
+        .marker(packet.header.marker || ends)
         .ext_vals(ext_vals)
         .nackable(shared.kind == MediaKind::Video);
     if let Some(patch) = out.vp8 {

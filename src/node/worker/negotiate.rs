@@ -81,8 +81,10 @@ impl Worker {
             }
         }
         for section in &mut peer.sections {
+            let known = offered.iter().find(|known| *known.mid == *section.mid);
             section.routes.clear();
-            section.offered = offered.iter().any(|known| known.way.receives() && *known.mid == *section.mid);
+            section.offered = known.is_some_and(|known| known.way.receives());
+            section.described = known.is_some_and(|known| known.described);
         }
         peer.offered = offered;
     }
@@ -299,7 +301,7 @@ impl Worker {
     }
 
     fn take_answer(&mut self, index: PeerIndex, text: &str, id: u32) -> Result<bool, SdpFault> {
-        sdp::read(text)?;
+        let sections = sdp::read(text)?;
         let answer = SdpAnswer::from_sdp_string(text).map_err(|_| "it is not SDP that this server understands")?;
         if self.peer(index).is_some_and(|peer| peer.ready) {
             self.flush(index);
@@ -312,6 +314,9 @@ impl Worker {
         let Pending::Out(pending) = std::mem::replace(&mut peer.pending, Pending::None) else { return Ok(false) };
         peer.offered_last = None;
         peer.rtc.sdp_api().accept_answer(*pending, answer).map_err(|_| "it does not answer the offer")?;
+        for section in &mut peer.sections {
+            section.described = sections.iter().any(|known| known.described && *known.mid == *section.mid);
+        }
         if let Some(fresh) = peer.next_creds.take() {
             self.use_credentials(index, fresh);
         }

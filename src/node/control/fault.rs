@@ -1,0 +1,146 @@
+//! A fault inside one room ends at most that room.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::model::chance::Chance;
+use crate::model::ids::{RoomKey, SessionId};
+use crate::model::record::{RoomMode, RoomRecord};
+use crate::model::time::Moment;
+use crate::room::media::MediaCommand;
+use crate::room::notice::LeaveReason;
+use crate::room::{Effect, Room};
+
+use super::{Control, ControlOutput};
+
+impl Control {
+    /// Lets a room work, then carries out what it wants done. If it panics, nothing of that is done, and the room is
+    /// thrown away at the end of the turn.
+    pub(super) fn with_room(&mut self, key: RoomKey, work: impl FnOnce(&mut Room, &mut Chance, &mut Vec<Effect>)) {
+        let Some(entry) = self.rooms.get_mut(&key) else { return };
+        let mut effects = Vec::new();
+        let chance = &mut self.chance;
+        // What is left half done belongs to the room, and the room goes.
+        let whole = catch_unwind(AssertUnwindSafe(|| work(&mut entry.room, chance, &mut effects))).is_ok();
+        let worker = entry.worker;
+        if whole {
+            self.carry_out(worker, effects);
+        } else {
+            self.broken.push(key);
+        }
+    }
+
+    /// Throws rooms away that panicked.
+    pub(super) fn clear_broken(&mut self, now: Moment) {
+        for key in std::mem::take(&mut self.broken) {
+            self.stats.room_faults += 1;
+            self.fault(key, now);
+        }
+    }
+
+    /// A room is lost to a fault of ours: its clients come back, to a fresh room with the same rules.
+    pub(super) fn fault(&mut self, key: RoomKey, now: Moment) {
+        let Some(entry) = self.rooms.get(&key) else { return };
+        let (view, worker, stored) = (entry.room.view(), entry.worker, entry.stored);
+        let record = RoomRecord {
+            id: entry.room.id().clone(),
+            sid: view.sid,
+            mode: RoomMode::Sfu,
+            e2ee_required: view.require_encryption,
+            max_participants: view.max_participants,
+            empty_timeout_s: view.empty_timeout_s,
+            created_at_ms: view.created_at_ms,
+        };
+        if catch_unwind(AssertUnwindSafe(|| self.close_room(key, LeaveReason::MediaFailure))).is_err() {
+            self.out.push_back(ControlOutput::Media(worker, MediaCommand::CloseRoom { room: key }));
+        }
+        // A room that panicked may have lost count of its own.
+        let left: Vec<SessionId> = self.sessions.iter().filter(|(_, room)| **room == key).map(|(session, _)| *session).collect();
+        left.into_iter().for_each(|session| self.end(session));
+        self.open(&record, view.metadata, stored, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::{Caller, ControlConfig, ControlInput};
+    use super::*;
+    use crate::model::grants::Grants;
+    use crate::model::ids::{Identity, RoomName, TenantId};
+    use crate::node::request::{ConnId, Connect};
+    use crate::room::command::Layout;
+    use crate::room::notice::{LeaveAction, Notice};
+
+    fn core() -> Control {
+        let config = ControlConfig {
+            workers: 1,
+            auto_create: true,
+            auto_require_encryption: false,
+            max_participants: 9,
+            empty_timeout: Duration::from_secs(5),
+            sessions_max: 9,
+            rooms_max: 9,
+        };
+        Control::new(config, Chance::new([7; 32]))
+    }
+
+    fn join(control: &mut Control, id: u64, room: &str, now: Moment) -> Vec<ControlOutput> {
+        let grants = Grants {
+            tenant: TenantId::new("tenant").unwrap(),
+            identity: Some(Identity::new(&format!("person-{id}")).unwrap()),
+            name: String::new(),
+            room: Some(RoomName::new(room).unwrap()),
+            room_join: true,
+            room_admin: false,
+            room_create: false,
+            room_list: false,
+            can_publish: true,
+            can_subscribe: true,
+            can_publish_data: true,
+            can_publish_sources: Vec::new(),
+            can_update_own_metadata: false,
+            hidden: false,
+            metadata: String::new(),
+            attributes: std::collections::BTreeMap::new(),
+            expires_at: u64::MAX,
+        };
+        let connect = Connect {
+            grants,
+            layout: Layout::Single,
+            auto_subscribe: true,
+            protocol: 16,
+            resume: None,
+            sync: None,
+            add_tracks: Vec::new(),
+            offer: None,
+        };
+        control.handle(ControlInput::Connect(Caller(id), ConnId(id), Box::new(connect)), now);
+        std::iter::from_fn(|| control.poll()).collect()
+    }
+
+    fn told_to_reconnect(outputs: &[ControlOutput], conn: u64) -> bool {
+        outputs.iter().any(|output| {
+            matches!(output, ControlOutput::Notice(ConnId(id), Notice::Leave { action: LeaveAction::Reconnect, .. }) if *id == conn)
+        })
+    }
+
+    #[test]
+    fn a_room_that_panics_ends_alone_and_opens_again() {
+        let mut control = core();
+        let now = Moment { instant: Instant::now(), wall: Duration::from_secs(1) };
+        join(&mut control, 1, "sound", now);
+        join(&mut control, 2, "broken", now);
+        let key = *control.sessions.values().last().unwrap();
+        control.with_room(key, |_, _, _| panic!("on purpose"));
+        assert_eq!(control.poll(), None, "nothing half done goes out");
+        control.handle(ControlInput::Timeout, now);
+        let outputs: Vec<_> = std::iter::from_fn(|| control.poll()).collect();
+        assert!(told_to_reconnect(&outputs, 2) && !told_to_reconnect(&outputs, 1));
+        assert!(outputs.contains(&ControlOutput::HangUp(ConnId(2))));
+        let stats = control.stats();
+        assert_eq!((stats.room_faults, stats.rooms, stats.participants), (1, 2, 1));
+        let outputs = join(&mut control, 3, "broken", now);
+        assert!(matches!(outputs[0], ControlOutput::Connected(Caller(3), Ok(_))), "its people come back");
+    }
+}
