@@ -7,8 +7,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use anyhow::Context as _;
-
 use crate::config::{self, Config, ConfigErrors, Sources, TEXT_MAX};
 
 /// How `konsil serve` was called.
@@ -53,11 +51,22 @@ pub fn configure(options: &ServeOptions) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// Logs variables that an operator may believe to be settings. They are no error, because others set such names too:
+/// Kubernetes does for a service called konsil.
+pub fn warn_of_strange_variables() {
+    for (variable, _) in env::vars_os() {
+        let variable = variable.to_string_lossy();
+        if config::is_strange(&variable) {
+            tracing::warn!(%variable, "this environment variable names no setting and is ignored");
+        }
+    }
+}
+
 fn read(path: &Path) -> anyhow::Result<String> {
     let file = File::open(path).map_err(|fault| Misconfigured(format!("{}: {fault}", path.display())))?;
     let mut text = String::new();
     // One byte more than is allowed, so that `config` sees that there is more.
     let read = file.take(TEXT_MAX as u64 + 1).read_to_string(&mut text);
-    read.with_context(|| path.display().to_string())?;
+    read.map_err(|fault| Misconfigured(format!("{}: {fault}; the file must be TOML in UTF-8", path.display())))?;
     Ok(text)
 }

@@ -1,6 +1,7 @@
 //! `konsil serve`: starts every part, says where it is, waits for the end.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::model::chance::Chance;
 use crate::model::ids::{Identity, RoomName, TenantId};
 use crate::node::control::{Control, ControlConfig};
 
-use super::configure::{Misconfigured, ServeOptions, configure};
+use super::configure::{Misconfigured, ServeOptions, configure, warn_of_strange_variables};
 use super::{addresses, logging};
 
 /// The tenant of the key that the first start makes.
@@ -52,6 +53,7 @@ const METRICS_CONNECTIONS: usize = 32;
 pub fn serve(options: &ServeOptions) -> anyhow::Result<()> {
     let config = configure(options)?;
     logging::start(&config.log);
+    warn_of_strange_variables();
     str0m::crypto::from_feature_flags().install_process_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")?;
     runtime.block_on(run(&config, options))
@@ -70,7 +72,7 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
     let key = state.api_key(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).as_deref())?;
     let interfaces = addresses::interfaces().context("cannot list the network interfaces")?;
     let advertised = if config.media.advertise.is_empty() { &interfaces } else { &config.media.advertise };
-    let certificate = Certificate::new(&pem(config, &state, advertised)?)?;
+    let certificate = certificate(config, &state, advertised)?;
     let doors = Doors {
         https: listen(config.http.listen, "http.listen")?,
         plain: config.http.plain_listen.map(|address| listen(address, "http.plain_listen")).transpose()?,
@@ -98,6 +100,17 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
     wait_for_the_end(|| certificate.replace(&pem(config, &state, advertised)?).map_err(Into::into)).await?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     core.stop(&edge).await
+}
+
+/// What the listener presents.
+fn certificate(config: &Config, state: &State, advertised: &[IpAddr]) -> anyhow::Result<Arc<Certificate>> {
+    let made = pem(config, state, advertised).and_then(|pem| Ok(Certificate::new(&pem)?));
+    let Some(files) = &config.http.certificate else { return made };
+    made.map_err(|fault| {
+        let (cert, key) = (files.cert.display(), files.key.display());
+        let remedy = "give a PEM chain, leaf first, and the PEM key that belongs to it";
+        Misconfigured(format!("http.cert = {cert}, http.key = {key}: {fault:#}; {remedy}")).into()
+    })
 }
 
 fn pem(config: &Config, state: &State, advertised: &[IpAddr]) -> anyhow::Result<Pem> {
@@ -240,18 +253,18 @@ fn host_link(page: &str, key: &ApiKey) -> anyhow::Result<String> {
 }
 
 /// Says to a person where to go. Standard output is for them; logs go to standard error.
-#[allow(clippy::print_stdout)]
 fn greet(run: &Run) {
-    println!("Konsil is ready.\n");
-    println!("  Page       {}", run.page);
-    if std::env::var_os("STATE_DIRECTORY").is_none() {
-        println!("  Host link  {}\n", run.host_link);
-    } else {
-        // A service's output goes to a log, where a link that opens a room must not stand (design section 4).
-        println!("  Host link  in run.json of the state folder\n");
-    }
-    println!("  HTTPS {}   UDP {}   metrics http://{}/metrics", run.https, run.udp.join(" "), run.metrics);
-    println!("  The certificate is self-signed unless http.cert is set: the browser asks once. Ctrl-C stops the server.");
+    // A service's output goes to a log, where a link that opens a room must not stand (design section 4).
+    let private = std::env::var_os("STATE_DIRECTORY").is_none();
+    let link = if private { run.host_link.as_str() } else { "in run.json of the state folder" };
+    let Run { page, https, metrics, .. } = run;
+    let udp = run.udp.join(" ");
+    // Nobody reads where this cannot be written.
+    let _ = writeln!(
+        std::io::stdout(),
+        "Konsil is ready.\n\n  Page       {page}\n  Host link  {link}\n\n  HTTPS {https}   UDP {udp}   metrics http://{metrics}/metrics\n\
+         \x20 The certificate is self-signed unless http.cert is set: the browser asks once. Ctrl-C stops the server."
+    );
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reads the certificate anew, as its renewal wants.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub use prefix::Prefix;
-pub use read::{ConfigErrors, Fault, Sources, read};
+pub use read::{ConfigErrors, Fault, Sources, is_strange, read};
 
 /// Most media threads.
 pub const WORKERS_MAX: u8 = 32;

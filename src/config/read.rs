@@ -187,6 +187,13 @@ impl Reader {
     }
 }
 
+/// Whether an environment variable looks like a setting of Konsil's, but has a section that does not exist.
+#[must_use]
+pub fn is_strange(variable: &str) -> bool {
+    let section = variable.strip_prefix("KONSIL_").and_then(|rest| rest.split_once('_')).map(|(section, _)| section.to_ascii_lowercase());
+    section.is_some_and(|section| !LATER.contains(&section.as_str()) && !sections().any(|known| known == section))
+}
+
 fn sections() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().filter_map(|setting| setting.name.split('.').next())
 }

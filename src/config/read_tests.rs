@@ -175,3 +175,13 @@ fn sizes_are_bounded() {
     let many: Vec<String> = (0..500).map(|number| format!("k{number} = 1")).collect();
     assert_eq!(faults(&format!("[http]\n{}", many.join("\n"))).len(), FAULTS_MAX);
 }
+
+#[test]
+fn variables_of_sections_that_do_not_exist_are_strange() {
+    for strange in ["KONSIL_ROOM_AUTO_CREATE", "KONSIL_FOO_BAR"] {
+        assert!(is_strange(strange), "{strange}");
+    }
+    for known in ["KONSIL_ROOMS_AUTO_CREATE", "KONSIL_HTTP_LISTEN", "KONSIL_BIN", "PATH", "KONSILX_A_B"] {
+        assert!(!is_strange(known), "{known}");
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -62,6 +64,24 @@ impl Problem {
     pub fn too_large(bytes: usize) -> Self {
         let detail = format!("the body must have at most {bytes} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+    }
+
+    /// A body that is compressed.
+    pub fn coded() -> Self {
+        let detail = "the body must come without Content-Encoding";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "The encoding is not supported", detail)
+    }
+
+    /// A body that broke off.
+    pub fn broken_body() -> Self {
+        let detail = "the body broke off, or its chunks are malformed";
+        Self::new(StatusCode::BAD_REQUEST, "broken-body", "The body did not arrive whole", detail)
+    }
+
+    /// A body that does not come to its end.
+    pub fn slow(limit: Duration) -> Self {
+        let detail = format!("the body must be here within {} seconds", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long", detail)
     }
 
     /// A path that leads nowhere.

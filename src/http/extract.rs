@@ -1,11 +1,15 @@
 //! What handlers take from a request: the caller first, then the path, then a bounded body.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::auth;
 use super::error::Problem;
@@ -15,6 +19,8 @@ use crate::model::ids::{Identity, RoomName, Sid};
 
 /// Largest JSON body in bytes.
 pub const JSON_MAX: usize = 64 * 1024;
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Deepest resource id in an address, in bytes.
 const RESOURCE_MAX: usize = 64;
 
@@ -143,7 +149,7 @@ fn misread<T: Shape>(error: &serde_json::Error) -> Problem {
         let detail = format!("near {place} the body does not have this form: {}", T::FIELDS);
         return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The body has the wrong fields", detail);
     }
-    Problem::new(StatusCode::BAD_REQUEST, "bad-json", "The body is not JSON", format!("JSON ends at {place}"))
+    Problem::new(StatusCode::BAD_REQUEST, "bad-json", "The body is not JSON", format!("it stops being JSON in UTF-8 at {place}"))
 }
 
 /// Whether the content type is `wanted`, parameters aside.
@@ -155,11 +161,24 @@ pub fn is_media_type(headers: &HeaderMap, wanted: &str) -> bool {
 /// The whole body, if it is not too long.
 ///
 /// # Errors
-/// 413 above `max` bytes, before reading where the length is declared.
+/// 413 above `max` bytes, before reading where the length is declared; 415 for a compressed body; 408 after
+/// [`BODY_TIMEOUT`]; 400 for one that breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, Problem> {
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(Problem::coded());
+    }
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|text| text.parse::<usize>().ok());
     if declared.is_some_and(|length| length > max) {
         return Err(Problem::too_large(max));
     }
-    to_bytes(body, max).await.map_err(|_| Problem::too_large(max))
+    match timeout(BODY_TIMEOUT, to_bytes(body, max)).await {
+        Err(_) => Err(Problem::slow(BODY_TIMEOUT)),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => Err(Problem::too_large(max)),
+        Ok(Err(_)) => Err(Problem::broken_body()),
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
 }

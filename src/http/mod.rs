@@ -1,9 +1,10 @@
 //! Floor 4: wire formats in front of the control core.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::header::{HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::map_response;
+use axum::middleware::{map_request, map_response};
 use axum::response::Response;
 use axum::routing::get;
 
@@ -13,6 +14,7 @@ pub mod error;
 pub mod extract;
 pub mod invite;
 pub mod join;
+mod linger;
 pub mod livekit;
 pub mod metrics;
 mod openapi;
@@ -50,6 +52,7 @@ pub fn router(state: AppState) -> Router {
         .merge(ours)
         .fallback(async || Problem::no_path())
         .layer(map_response(harden))
+        .layer(map_request(async |request: Request| linger::linger(request)))
         .with_state(state)
 }
 
@@ -62,3 +65,7 @@ async fn harden(mut response: Response) -> Response {
 #[cfg(test)]
 #[path = "router_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod body_tests;

@@ -138,7 +138,7 @@ async fn remove(State(state): State<AppState>, Caller(grants): Caller, at: At) -
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Mutes or unmutes one track of a participant, or all of them.
+/// Mutes one track of a participant, or all of them. Only the participant can unmute.
 #[utoipa::path(
     post, path = "/v1/rooms/{room}/participants/{identity}/mute", tag = "participants", security(("bearer" = [])),
     params(("room" = String, Path, description = "The room's id"), ("identity" = String, Path, description = "The participant")),

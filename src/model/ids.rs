@@ -20,6 +20,9 @@ pub enum NameError {
     /// The text has a control character.
     #[error("must not contain control characters")]
     Control,
+    /// The text stands for a folder in addresses (RFC 3986 §5.2.4), so that no address could name it.
+    #[error("must not be . or ..")]
+    Dots,
 }
 
 fn checked(text: &str) -> Result<Arc<str>, NameError> {
@@ -31,6 +34,9 @@ fn checked(text: &str) -> Result<Arc<str>, NameError> {
     }
     if text.chars().any(char::is_control) {
         return Err(NameError::Control);
+    }
+    if matches!(text, "." | "..") {
+        return Err(NameError::Dots);
     }
     Ok(text.into())
 }

@@ -29,6 +29,8 @@ pub struct RoomSettings {
     pub empty_timeout: Duration,
     /// Opaque text for applications.
     pub metadata: String,
+    /// When it was made, in milliseconds since 1970: before this start, if it was stored.
+    pub created_at_ms: u64,
 }
 
 /// What a room wants done.
@@ -62,7 +64,6 @@ pub struct Room {
     id: RoomId,
     sid: Sid,
     pub(super) settings: RoomSettings,
-    created_at_ms: u64,
     pub(super) participants: BTreeMap<SessionId, Participant>,
     identities: BTreeMap<Identity, SessionId>,
     speaking: BTreeSet<SessionId>,
@@ -75,13 +76,11 @@ impl Room {
     #[must_use]
     pub fn open(key: RoomKey, id: RoomId, sid: Sid, settings: RoomSettings, now: Moment, out: &mut Vec<Effect>) -> Self {
         out.push(Effect::Media(MediaCommand::OpenRoom { room: key, require_encryption: settings.require_encryption }));
-        let created_at_ms = millis(now.wall);
         Self {
             key,
             id,
             sid,
             settings,
-            created_at_ms,
             participants: BTreeMap::new(),
             identities: BTreeMap::new(),
             speaking: BTreeSet::new(),
@@ -106,7 +105,7 @@ impl Room {
             require_encryption: self.settings.require_encryption,
             max_participants: self.settings.max_participants,
             empty_timeout_s: u32::try_from(self.settings.empty_timeout.as_secs()).unwrap_or(u32::MAX),
-            created_at_ms: self.created_at_ms,
+            created_at_ms: self.settings.created_at_ms,
             metadata: self.settings.metadata.clone(),
             participants: count(visible()),
             publishers: count(visible().filter(|participant| participant.is_publisher())),

@@ -158,6 +158,7 @@ impl Control {
             max_participants: record.max_participants,
             empty_timeout: Duration::from_secs(u64::from(record.empty_timeout_s)),
             metadata,
+            created_at_ms: record.created_at_ms,
         };
         let mut effects = Vec::new();
         let room = Room::open(key, record.id.clone(), record.sid.clone(), settings, now, &mut effects);
