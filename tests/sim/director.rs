@@ -213,9 +213,11 @@ impl Director {
     fn vanish(&mut self, world: &mut World, id: ClientId) {
         let conn = world.clients[id.0].conn;
         world.clients[id.0].vanish();
-        // The server may learn it from the connection, or only from the silence.
-        if let Some(conn) = conn.filter(|_| self.dice.bool()) {
-            world.cut(conn);
+        // The server may learn it from the connection's end, or from the silence: of the media, else of the connection.
+        match conn {
+            Some(conn) if self.dice.bool() => world.cut(conn),
+            Some(conn) => world.fall_silent(conn),
+            None => {}
         }
     }
 

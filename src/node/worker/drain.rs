@@ -44,13 +44,14 @@ impl Worker {
             match peer.rtc.poll_output() {
                 Ok(Output::Timeout(due)) => {
                     let patient = peer.outbox.is_empty() && !extra && is_housekeeping(peer.rtc.last_timeout_reason());
-                    // A deadline that stands still is left to the timer, or it would be served for ever.
                     if due > peer.clock && due <= soon && !patient {
                         peer.clock = due;
                         let _ = peer.rtc.handle_input(Input::Timeout(due));
                         continue;
                     }
-                    peer.due = due + if patient { LENIENCE } else { Duration::ZERO };
+                    let wait = if patient { LENIENCE } else { Duration::ZERO };
+                    // One that stands still is asked for again when time has passed, not at once.
+                    peer.due = (due + wait).max(soon);
                     break peer.rtc.is_alive();
                 }
                 Ok(Output::Transmit(transmit)) => {

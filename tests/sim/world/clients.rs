@@ -12,6 +12,10 @@ use crate::time::since;
 
 use super::{Asker, Conn, World};
 
+/// How long a silent connection lasts at most: longer than consent of the media (RFC 7675), so that either is seen to end a
+/// session.
+const PINGED: Duration = Duration::from_secs(45);
+
 impl World {
     pub(super) fn reach_client(&mut self, id: ClientId, word: Word) {
         let now = self.now;
@@ -103,6 +107,14 @@ impl World {
         }
         let late = if self.dice.bool() { self.millis(0..50) } else { self.millis(0..4_000) };
         self.mail.send(Lane::ClientToControl(conn), self.now + late, Mail::Control(None, ControlInput::Closed(conn)));
+    }
+
+    /// A connection breaks without a sign: the server learns it when its pings are not answered.
+    pub fn fall_silent(&mut self, conn: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&conn) {
+            conn.cut = true;
+        }
+        self.mail.send(Lane::ClientToControl(conn), self.now + PINGED, Mail::Control(None, ControlInput::Closed(conn)));
     }
 
     fn leave(&mut self, id: ClientId) {
