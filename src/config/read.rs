@@ -162,13 +162,7 @@ impl Reader {
 
     fn environment(&mut self, environment: &BTreeMap<String, String>) {
         for (variable, value) in environment {
-            let Some((section, key)) = variable.strip_prefix("KONSIL_").map(|rest| rest.split_once('_').unwrap_or((rest, ""))) else {
-                continue;
-            };
-            let section = section.to_ascii_lowercase();
-            if !LATER.contains(&section.as_str()) && !sections().any(|known| known == section) {
-                continue;
-            }
+            let Some((section, key)) = split(variable).filter(|(section, _)| is_section(section)) else { continue };
             match find(&format!("{section}.{}", key.to_ascii_lowercase())) {
                 Ok(setting) => {
                     let origin = Origin { line: 0, place: format!("{variable}={}", shown(value)) };
@@ -190,8 +184,18 @@ impl Reader {
 /// Whether an environment variable looks like a setting of Konsil's, but has a section that does not exist.
 #[must_use]
 pub fn is_strange(variable: &str) -> bool {
-    let section = variable.strip_prefix("KONSIL_").and_then(|rest| rest.split_once('_')).map(|(section, _)| section.to_ascii_lowercase());
-    section.is_some_and(|section| !LATER.contains(&section.as_str()) && !sections().any(|known| known == section))
+    split(variable).is_some_and(|(section, key)| !key.is_empty() && !is_section(&section))
+}
+
+/// The section and the key that a variable of ours names.
+fn split(variable: &str) -> Option<(String, &str)> {
+    let rest = variable.strip_prefix("KONSIL_")?;
+    let (section, key) = rest.split_once('_').unwrap_or((rest, ""));
+    Some((section.to_ascii_lowercase(), key))
+}
+
+fn is_section(name: &str) -> bool {
+    LATER.contains(&name) || sections().any(|known| known == name)
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {

@@ -150,6 +150,15 @@ pub(super) struct InStream {
     pub templates: Option<Box<Templates>>,
 }
 
+impl InStream {
+    /// Notes a packet's number. Returns whether a later packet came before it.
+    pub fn is_late(&mut self, number: u64) -> bool {
+        let late = number < self.newest;
+        self.newest = self.newest.max(number);
+        late
+    }
+}
+
 /// A track that waits for a media section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Want {
@@ -387,6 +396,12 @@ pub(super) fn str0m_kind(kind: MediaKind) -> str0m::media::MediaKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_after_a_later_packet_is_late() {
+        let mut stream = InStream { ssrc: 1.into(), newest: 7, track: None, quality: Quality::High, templates: None };
+        assert_eq!([8, 8, 11, 9, 10, 12].map(|number| stream.is_late(number)), [false, false, false, true, true, false]);
+    }
 
     #[test]
     fn the_outbox_tells_what_was_written_from_what_str0m_adds() {

@@ -66,7 +66,8 @@ mod tests {
 
     use super::super::{Caller, ControlConfig, ControlInput};
     use super::*;
-    use crate::model::grants::Grants;
+    use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
+    use crate::access::role::Role;
     use crate::model::ids::{Identity, RoomName, TenantId};
     use crate::node::request::{ConnId, Connect};
     use crate::room::command::Layout;
@@ -86,25 +87,12 @@ mod tests {
     }
 
     fn join(control: &mut Control, id: u64, room: &str, now: Moment) -> Vec<ControlOutput> {
-        let grants = Grants {
-            tenant: TenantId::new("tenant").unwrap(),
-            identity: Some(Identity::new(&format!("person-{id}")).unwrap()),
-            name: String::new(),
-            room: Some(RoomName::new(room).unwrap()),
-            room_join: true,
-            room_admin: false,
-            room_create: false,
-            room_list: false,
-            can_publish: true,
-            can_subscribe: true,
-            can_publish_data: true,
-            can_publish_sources: Vec::new(),
-            can_update_own_metadata: false,
-            hidden: false,
-            metadata: String::new(),
-            attributes: std::collections::BTreeMap::new(),
-            expires_at: u64::MAX,
-        };
+        let key = ApiKey::new("APIfirst".to_owned(), "0123456789abcdef0123456789abcdef".to_owned()).unwrap();
+        let mut ring = Keyring::new();
+        ring.insert(TenantId::new("tenant").unwrap(), key.clone()).unwrap();
+        let identity = Identity::new(&format!("person-{id}")).unwrap();
+        let claims = Claims::join(&RoomName::new(room).unwrap(), identity, String::new(), Role::Guest, 60);
+        let grants = ring.verify(&mint(&key, &claims), 1).unwrap();
         let connect = Connect {
             grants,
             layout: Layout::Single,

@@ -145,8 +145,7 @@ impl Worker {
         if let Some(stream) = peer.streams.iter_mut().find(|stream| stream.ssrc == ssrc)
             && let Some(track) = stream.track
         {
-            let late = number < stream.newest;
-            stream.newest = stream.newest.max(number);
+            let late = stream.is_late(number);
             return Some((track, stream.quality, late));
         }
         let (mid, rid) = peer.rtc.direct_api().stream_rx(&ssrc).map(|stream| (stream.mid(), stream.rid()))?;
