@@ -11,3 +11,4 @@ pub mod model;
 pub mod node;
 pub mod room;
 pub mod sfu;
+pub mod turn;

@@ -106,6 +106,30 @@ pub struct RoomKey(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerIndex(pub u8);
 
+/// Most media threads: a worker's letter has so many values.
+pub const WORKERS_MAX: usize = 32;
+
+const WORKER_LETTERS: &[u8; WORKERS_MAX] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef";
+
+impl WorkerIndex {
+    /// The letter that names the worker in ICE user names and relay credentials.
+    #[must_use]
+    pub fn letter(self) -> u8 {
+        WORKER_LETTERS[usize::from(self.0) % WORKERS_MAX]
+    }
+
+    /// The worker that a letter names.
+    #[must_use]
+    pub fn from_letter(letter: u8) -> Option<Self> {
+        let index = WORKER_LETTERS.iter().position(|known| *known == letter)?;
+        u8::try_from(index).ok().map(Self)
+    }
+}
+
+/// A TCP or TLS connection that carries media or TURN; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
 /// A random public id with LiveKit's prefixes: `PA_`, `TR_`, `RM_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid(Arc<str>);

@@ -11,10 +11,6 @@ use crate::model::map::{Seeded, SeededMap};
 pub const ROUTES_MAX: usize = 65_536;
 /// How long a route lives without a datagram. Consent checks come every few seconds (RFC 7675).
 pub const ROUTE_LIFETIME: Duration = Duration::from_mins(1);
-/// Most media threads: the worker's letter in the ICE user name has so many values.
-pub const WORKERS_MAX: usize = 32;
-
-const LETTERS: &[u8; WORKERS_MAX] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef";
 /// Random letters after the worker's: 89 bits (RFC 8445 §5.3 wants 24).
 const UFRAG_RANDOM: usize = 15;
 /// Letters of an ICE password: 143 bits (RFC 8445 §5.3 wants 128).
@@ -23,16 +19,14 @@ const PASSWORD_LEN: usize = 24;
 /// Fresh ICE credentials that lead to `worker`.
 #[must_use]
 pub fn ice_credentials(worker: WorkerIndex, chance: &mut Chance) -> str0m::IceCreds {
-    let letter = char::from(LETTERS[usize::from(worker.0) % WORKERS_MAX]);
+    let letter = char::from(worker.letter());
     str0m::IceCreds { ufrag: format!("{letter}{}", chance.text(UFRAG_RANDOM)), pass: chance.text(PASSWORD_LEN) }
 }
 
 /// The worker that an ICE user name leads to.
 #[must_use]
 pub fn worker_of(ufrag: &[u8]) -> Option<WorkerIndex> {
-    let letter = ufrag.first()?;
-    let index = LETTERS.iter().position(|known| known == letter)?;
-    u8::try_from(index).ok().map(WorkerIndex)
+    WorkerIndex::from_letter(*ufrag.first()?)
 }
 
 /// The server's half of the USERNAME of a STUN Binding request (RFC 8489 §14.3, RFC 8445 §7.2.2).

@@ -3,7 +3,8 @@
 use super::scan::{Facts, PathFact};
 
 /// Rooms by floor, from the ground up; src/lib.rs must have exactly these.
-pub const FLOORS: [&[&str]; 7] = [&["model"], &["access", "config", "room", "sfu"], &["node"], &["io"], &["http"], &["app"], &["cli"]];
+pub const FLOORS: [&[&str]; 7] =
+    [&["model"], &["access", "config", "room", "sfu", "turn"], &["node"], &["io"], &["http"], &["app"], &["cli"]];
 
 /// A room's floor.
 pub fn floor_of(room: &str) -> Option<usize> {

@@ -1,0 +1,121 @@
+//! The long-term credential mechanism (RFC 8489 §9.2.4).
+
+use stun_types::attribute::{
+    AttributeStaticType as _, ErrorCode, MessageIntegrity, MessageIntegritySha256, Nonce, PasswordAlgorithm, PasswordAlgorithmValue,
+    PasswordAlgorithms, Realm, Username,
+};
+use stun_types::message::{IntegrityAlgorithm, LongTermKeyCredentials, Message};
+
+use crate::model::time::Moment;
+
+use super::Turn;
+use super::allocation::{Flow, Login};
+use super::credentials::RelayUser;
+use super::limits::source;
+use super::reply::Reply;
+
+/// What the server can do, the better one first.
+const ALGORITHMS: [PasswordAlgorithmValue; 2] = [PasswordAlgorithmValue::SHA256, PasswordAlgorithmValue::MD5];
+
+/// Why a request is not let in.
+enum Denied {
+    /// With this error code, and a fresh nonce where the code calls for one.
+    Code(u16),
+    /// Wrong credentials: that counts.
+    Wrong(Option<RelayUser>),
+}
+
+impl Turn {
+    /// Checks a request's credentials, or answers why they are not good. Nothing is remembered before a valid nonce
+    /// has come back but how often the address was answered.
+    pub(super) fn authenticate(&mut self, flow: Flow, request: &Message<'_>, allocating: bool, now: Moment) -> Option<Login> {
+        let address = source(flow.remote.ip());
+        if self.failing_sources.is_spent(&address, now.instant) {
+            self.drop("failed too often");
+            return None;
+        }
+        match self.login(flow, request, allocating, now) {
+            Ok(login) => return Some(login),
+            Err(Denied::Code(code)) => self.challenge(flow, request, code, now),
+            Err(Denied::Wrong(user)) => {
+                self.drop("wrong credentials");
+                self.failing_sources.take(address, now.instant);
+                let may = user.is_none_or(|user| self.failing_users.take((user.group, user.person), now.instant));
+                if may {
+                    self.challenge(flow, request, ErrorCode::UNAUTHORIZED, now);
+                }
+            }
+        }
+        None
+    }
+
+    fn challenge(&mut self, flow: Flow, request: &Message<'_>, code: u16, now: Moment) {
+        if !self.may_answer(flow, now.instant) {
+            return;
+        }
+        let mut reply = Reply::terse_error(request, code);
+        if code != ErrorCode::BAD_REQUEST {
+            let nonce = self.nonces.make(flow.remote, now.instant);
+            let (Ok(nonce), Ok(realm)) = (Nonce::new(&nonce), Realm::new(&self.config.realm)) else { return };
+            reply = reply.with(&nonce).with(&realm).with(&PasswordAlgorithms::new(&ALGORITHMS));
+        }
+        let bytes = reply.finish(None);
+        self.send(flow, bytes);
+    }
+
+    fn login(&mut self, flow: Flow, request: &Message<'_>, allocating: bool, now: Moment) -> Result<Login, Denied> {
+        if !request.has_attribute(MessageIntegrity::TYPE) && !request.has_attribute(MessageIntegritySha256::TYPE) {
+            return Err(Denied::Code(ErrorCode::UNAUTHORIZED));
+        }
+        let bad = || Denied::Code(ErrorCode::BAD_REQUEST);
+        let name = request.attribute::<Username>().map_err(|_| bad())?;
+        request.attribute::<Realm>().map_err(|_| bad())?;
+        let nonce = request.attribute::<Nonce>().map_err(|_| bad())?;
+        check_algorithms(request)?;
+        if !self.nonces.accepts(nonce.nonce(), flow.remote, now.instant) {
+            return Err(Denied::Code(ErrorCode::STALE_NONCE));
+        }
+        let Some((expires_at, user)) = RelayUser::parse(name.username().as_bytes()) else { return Err(Denied::Wrong(None)) };
+        if self.failing_users.is_spent(&(user.group, user.person), now.instant) || self.is_revoked(user) {
+            return Err(Denied::Wrong(Some(user)));
+        }
+        // Only who begins must have fresh credentials: calls outlive them.
+        if allocating && expires_at <= now.unix_seconds() {
+            return Err(Denied::Wrong(Some(user)));
+        }
+        let known = self.on(&flow).and_then(|index| self.get(index)).filter(|allocation| allocation.login.name == name.username());
+        if let Some(login) = known.map(|allocation| allocation.login.clone())
+            && request.validate_integrity_with_key(&login.key).is_ok()
+        {
+            return Ok(login);
+        }
+        self.prove(request, name.username(), user).ok_or(Denied::Wrong(Some(user)))
+    }
+
+    /// Tries each secret. The comparison takes the same time wherever the first wrong byte is.
+    fn prove(&self, request: &Message<'_>, name: &str, user: RelayUser) -> Option<Login> {
+        let algorithm = match request.has_attribute(MessageIntegritySha256::TYPE) {
+            true => IntegrityAlgorithm::Sha256,
+            false => IntegrityAlgorithm::Sha1,
+        };
+        let mut keys = self
+            .config
+            .secrets
+            .passwords(name)
+            .map(|password| LongTermKeyCredentials::new(name.to_owned(), password, self.config.realm.clone()).make_key(algorithm));
+        let key = keys.find(|key| request.validate_integrity_with_key(key).is_ok())?;
+        drop(keys);
+        Some(Login { name: name.to_owned(), user, key, algorithm })
+    }
+}
+
+/// Whoever chooses an algorithm must show that it saw the server's own list (RFC 8489 §9.2.4).
+fn check_algorithms(request: &Message<'_>) -> Result<(), Denied> {
+    let list = request.attribute::<PasswordAlgorithms>().ok();
+    let chosen = request.attribute::<PasswordAlgorithm>().ok();
+    match (list, chosen) {
+        (None, None) => Ok(()),
+        (Some(list), Some(chosen)) if list.algorithms() == ALGORITHMS && ALGORITHMS.contains(&chosen.algorithm()) => Ok(()),
+        _ => Err(Denied::Code(ErrorCode::BAD_REQUEST)),
+    }
+}

@@ -1,0 +1,342 @@
+//! Allocate, Refresh, CreatePermission, ChannelBind (RFC 8656 §7 to §12).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use stun_types::AddressFamily;
+use stun_types::attribute::{
+    Attribute as _, AttributeStaticType as _, AttributeType, ErrorCode, Fingerprint, MessageIntegrity, MessageIntegritySha256, Nonce,
+    PasswordAlgorithm, PasswordAlgorithms, Realm, UnknownAttributes, Username, XorMappedAddress,
+};
+use stun_types::message::Message;
+use turn_types::attribute::{
+    AdditionalAddressFamily, ChannelNumber, DontFragment, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken,
+    XorPeerAddress, XorRelayedAddress,
+};
+use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
+
+use crate::model::time::Moment;
+
+use super::allocation::{Allocation, CHANNEL, Channel, Flow, LIFETIME, LIFETIME_MAX, Login};
+use super::limits::Bucket;
+use super::peers::{VIRTUAL_V4, VIRTUAL_V6, is_virtual};
+use super::reply::Reply;
+use super::{RelayMode, Turn, TurnOutput};
+
+/// UDP among IP's protocols.
+const UDP: u8 = 17;
+/// How often another port is tried before the relay has none.
+const PORT_TRIES: usize = 32;
+/// An allocation that relayed nothing for so long makes room for its user's next one.
+const IDLE: Duration = Duration::from_secs(10);
+/// Channel numbers (RFC 8656 §12).
+const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+
+/// What requests may carry that must be understood.
+const KNOWN: [AttributeType; 18] = [
+    Username::TYPE,
+    Realm::TYPE,
+    Nonce::TYPE,
+    MessageIntegrity::TYPE,
+    MessageIntegritySha256::TYPE,
+    PasswordAlgorithm::TYPE,
+    PasswordAlgorithms::TYPE,
+    Fingerprint::TYPE,
+    ChannelNumber::TYPE,
+    Lifetime::TYPE,
+    XorPeerAddress::TYPE,
+    RequestedAddressFamily::TYPE,
+    AdditionalAddressFamily::TYPE,
+    EvenPort::TYPE,
+    RequestedTransport::TYPE,
+    DontFragment::TYPE,
+    ReservationToken::TYPE,
+    XorMappedAddress::TYPE,
+];
+
+/// What an allocation should be like.
+struct Wanted {
+    families: Vec<AddressFamily>,
+    even: bool,
+}
+
+impl Turn {
+    /// A request other than Binding.
+    pub(super) fn request(&mut self, flow: Flow, request: &Message<'_>, now: Moment) {
+        let method = request.method();
+        if ![ALLOCATE, REFRESH, CREATE_PERMISSION, CHANNEL_BIND].contains(&method) {
+            // Among them TCP relaying (RFC 6062): an unknown method is discarded (RFC 8489 §6.3).
+            return self.drop("unknown method");
+        }
+        let Some(login) = self.authenticate(flow, request, method == ALLOCATE, now) else { return };
+        let unknown = request.iter_attributes().map(|(_, attribute)| attribute.get_type());
+        let unknown: Vec<AttributeType> = unknown.filter(|kind| kind.comprehension_required() && !KNOWN.contains(kind)).collect();
+        let result = match method {
+            _ if !unknown.is_empty() => {
+                let reply = Reply::error(request, ErrorCode::UNKNOWN_ATTRIBUTE).with(&UnknownAttributes::new(&unknown));
+                return self.send(flow, reply.finish(Some(&login)));
+            }
+            ALLOCATE => self.allocate(flow, request, &login, now.instant),
+            REFRESH => self.refresh(flow, request, &login, now.instant),
+            CREATE_PERMISSION => self.create_permission(flow, request, &login, now.instant),
+            _ => self.channel_bind(flow, request, &login, now.instant),
+        };
+        match result {
+            Ok(Some(reply)) => self.send(flow, reply.finish(Some(&login))),
+            Ok(None) => {}
+            Err(code) => self.send(flow, Reply::error(request, code).finish(Some(&login))),
+        }
+    }
+
+    fn allocate(&mut self, flow: Flow, request: &Message<'_>, login: &Login, now: Instant) -> Result<Option<Reply>, u16> {
+        if let Some(allocation) = self.on(&flow).and_then(|index| self.get(index)) {
+            return match allocation.transaction == request.transaction_id() {
+                true if allocation.unbound > 0 => Ok(None),
+                true => Ok(Some(allocated(allocation, request, now))),
+                false => Err(ErrorCode::ALLOCATION_MISMATCH),
+            };
+        }
+        let wanted = wanted(request)?;
+        self.make_room(login, now)?;
+        let relayed = self.free_addresses(&wanted)?;
+        let closed = self.config.mode == RelayMode::Closed;
+        let rate = self.config.limits.bits_per_s;
+        let allocation = Allocation {
+            flow,
+            login: login.clone(),
+            transaction: request.transaction_id(),
+            unbound: if closed { 0 } else { relayed.len() },
+            request: if closed { Vec::new() } else { request.as_bytes().to_vec() },
+            expires: now + lifetime(request),
+            permissions: Vec::new(),
+            channels: Vec::new(),
+            inward: Bucket::new(rate, now),
+            outward: Bucket::new(rate, now),
+            used: now,
+            relayed,
+        };
+        let index = self.begin(allocation);
+        let Some(allocation) = self.get(index) else { return Ok(None) };
+        if closed {
+            return Ok(Some(allocated(allocation, request, now)));
+        }
+        for relayed in allocation.relayed.clone() {
+            self.push(TurnOutput::Bind { relayed });
+        }
+        Ok(None)
+    }
+
+    /// Sees that one more allocation of this user is within the bounds.
+    fn make_room(&mut self, login: &Login, now: Instant) -> Result<(), u16> {
+        if self.of_user(login.user).len() >= self.config.limits.per_user {
+            // A browser that restarts ICE allocates anew before it lets the old ones go.
+            let used = |index: &usize| self.get(*index).map_or(now, |allocation| allocation.used);
+            let idlest = self.of_user(login.user).iter().copied().min_by_key(used);
+            let idle = idlest.filter(|index| now.saturating_duration_since(used(index)) >= IDLE);
+            self.end(idle.ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?);
+        }
+        if self.total() >= self.config.limits.total { Err(ErrorCode::INSUFFICIENT_CAPACITY) } else { Ok(()) }
+    }
+
+    /// Relayed addresses that nobody has, one for each family, with the same port.
+    fn free_addresses(&mut self, wanted: &Wanted) -> Result<Vec<SocketAddr>, u16> {
+        let ips = wanted.families.iter().map(|family| self.relay_ip(*family)).collect::<Result<Vec<IpAddr>, u16>>()?;
+        for _ in 0..PORT_TRIES {
+            let port = self.draw_port(wanted.even);
+            let addresses: Vec<SocketAddr> = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+            if addresses.iter().all(|address| self.behind(address).is_none()) {
+                return Ok(addresses);
+            }
+        }
+        Err(ErrorCode::INSUFFICIENT_CAPACITY)
+    }
+
+    fn draw_port(&mut self, even: bool) -> u16 {
+        let ports = match &self.config.mode {
+            RelayMode::Closed => self.config.virtual_ports(),
+            RelayMode::Open { ports, .. } => ports.clone(),
+        };
+        let count = u64::from(ports.end() - ports.start()) + 1;
+        #[allow(clippy::cast_possible_truncation)] // below the number of ports
+        let port = ports.start() + (self.chance.next_u64() % count) as u16;
+        if even { port & !1 } else { port }
+    }
+
+    fn relay_ip(&self, family: AddressFamily) -> Result<IpAddr, u16> {
+        let v4 = family == AddressFamily::IPV4;
+        match &self.config.mode {
+            RelayMode::Closed if v4 => Ok(IpAddr::V4(VIRTUAL_V4)),
+            RelayMode::Closed => Ok(IpAddr::V6(VIRTUAL_V6)),
+            RelayMode::Open { addresses, .. } => {
+                let found = addresses.iter().copied().find(|ip| ip.is_ipv4() == v4);
+                found.ok_or(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)
+            }
+        }
+    }
+
+    /// A socket of the open relay stands, or could not be opened: then another port is tried.
+    pub fn bound(&mut self, relayed: SocketAddr, opened: bool, now: Instant) {
+        let Some(index) = self.behind(&relayed) else { return };
+        if !opened {
+            let old = relayed;
+            let port = self.draw_port(false);
+            let new = SocketAddr::new(old.ip(), port);
+            return match self.behind(&new) {
+                None => {
+                    self.move_relayed(index, old, new);
+                    self.push(TurnOutput::Bind { relayed: new });
+                }
+                Some(_) => self.end(index),
+            };
+        }
+        let Some(allocation) = self.get_mut(index) else { return };
+        allocation.unbound = allocation.unbound.saturating_sub(1);
+        if allocation.unbound > 0 {
+            return;
+        }
+        let bytes = std::mem::take(&mut allocation.request);
+        let (flow, login) = (allocation.flow, allocation.login.clone());
+        if let (Ok(request), Some(allocation)) = (Message::from_bytes(&bytes), self.get(index)) {
+            let reply = allocated(allocation, &request, now).finish(Some(&login));
+            self.send(flow, reply);
+        }
+    }
+
+    /// The user's allocation on this way.
+    fn own(&self, flow: Flow, login: &Login) -> Result<usize, u16> {
+        let index = self.on(&flow).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        let same = self.get(index).is_some_and(|allocation| allocation.login.name == login.name);
+        if same { Ok(index) } else { Err(ErrorCode::WRONG_CREDENTIALS) }
+    }
+
+    fn refresh(&mut self, flow: Flow, request: &Message<'_>, login: &Login, now: Instant) -> Result<Option<Reply>, u16> {
+        let index = self.own(flow, login)?;
+        if let Ok(family) = request.attribute::<RequestedAddressFamily>() {
+            let v4 = family.family() == AddressFamily::IPV4;
+            let has = self.get(index).is_some_and(|allocation| allocation.relayed.iter().any(|relayed| relayed.is_ipv4() == v4));
+            if !has {
+                return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+            }
+        }
+        let asked = request.attribute::<Lifetime>().ok().map(|lifetime| lifetime.seconds());
+        if asked == Some(0) {
+            self.end(index);
+            return Ok(Some(Reply::success(request).with(&Lifetime::new(0))));
+        }
+        let lifetime = lifetime(request);
+        self.prolong(index, now + lifetime);
+        Ok(Some(Reply::success(request).with(&Lifetime::new(seconds(lifetime)))))
+    }
+
+    fn create_permission(&mut self, flow: Flow, request: &Message<'_>, login: &Login, now: Instant) -> Result<Option<Reply>, u16> {
+        let index = self.own(flow, login)?;
+        let mut peers = Vec::new();
+        while let Ok(peer) = request.nth_attribute::<XorPeerAddress>(peers.len()) {
+            peers.push(peer.addr(request.transaction_id()));
+        }
+        // Attributes of the right type that are malformed count as missing.
+        if peers.is_empty() {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        peers.iter().try_for_each(|peer| self.check_peer(index, peer.ip()))?;
+        let most = self.config.limits.permissions;
+        let Some(allocation) = self.get_mut(index) else { return Err(ErrorCode::ALLOCATION_MISMATCH) };
+        for peer in &peers {
+            if !allocation.permit(peer.ip(), now, most) {
+                return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+            }
+        }
+        Ok(Some(Reply::success(request)))
+    }
+
+    fn channel_bind(&mut self, flow: Flow, request: &Message<'_>, login: &Login, now: Instant) -> Result<Option<Reply>, u16> {
+        let index = self.own(flow, login)?;
+        let number = request.attribute::<ChannelNumber>().map(|number| number.channel()).map_err(|_| ErrorCode::BAD_REQUEST)?;
+        let peer = request.attribute::<XorPeerAddress>().map_err(|_| ErrorCode::BAD_REQUEST)?.addr(request.transaction_id());
+        if !CHANNELS.contains(&number) {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        self.check_peer(index, peer.ip())?;
+        let limits = self.config.limits;
+        let Some(allocation) = self.get_mut(index) else { return Err(ErrorCode::ALLOCATION_MISMATCH) };
+        allocation.channels.retain(|channel| channel.expires > now);
+        let taken = |channel: &Channel| (channel.number == number) != (channel.peer == peer);
+        if allocation.channels.iter().any(taken) {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        let known = allocation.channels.iter().position(|channel| channel.number == number);
+        let expires = now + CHANNEL;
+        match known {
+            Some(at) => allocation.channels[at].expires = expires,
+            None if allocation.channels.len() >= limits.channels => return Err(ErrorCode::INSUFFICIENT_CAPACITY),
+            None => allocation.channels.push(Channel { number, peer, expires }),
+        }
+        if !allocation.permit(peer.ip(), now, limits.permissions) {
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+        }
+        Ok(Some(Reply::success(request)))
+    }
+
+    /// Whether an allocation may have a permission for this address.
+    fn check_peer(&self, index: usize, peer: IpAddr) -> Result<(), u16> {
+        let has_family = self.get(index).is_some_and(|allocation| allocation.relayed_like(peer).is_some());
+        if !has_family {
+            return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+        }
+        let sfu = self.config.sfu.iter().any(|own| own.ip() == peer);
+        let may = match &self.config.mode {
+            RelayMode::Closed => is_virtual(peer),
+            RelayMode::Open { addresses, rules, .. } => addresses.contains(&peer) || rules.permits(peer),
+        };
+        if sfu || may { Ok(()) } else { Err(ErrorCode::FORBIDDEN) }
+    }
+}
+
+/// What an Allocate request asks for, or the code that refuses it.
+fn wanted(request: &Message<'_>) -> Result<Wanted, u16> {
+    let transport = request.attribute::<RequestedTransport>().map_err(|_| ErrorCode::BAD_REQUEST)?;
+    if transport.protocol() != UDP {
+        return Err(ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL);
+    }
+    let even = request.attribute::<EvenPort>().ok();
+    let asked = request.attribute::<RequestedAddressFamily>().ok().map(|family| family.family());
+    let additional = request.attribute::<AdditionalAddressFamily>().ok().map(|family| family.family());
+    let reserving = even.as_ref().is_some_and(EvenPort::requested);
+    if request.has_attribute(ReservationToken::TYPE) {
+        let clash = even.is_some() || asked.is_some() || additional.is_some();
+        return Err(if clash { ErrorCode::BAD_REQUEST } else { ErrorCode::INSUFFICIENT_CAPACITY });
+    }
+    if additional.is_some_and(|family| asked.is_some() || reserving || family != AddressFamily::IPV6) {
+        return Err(ErrorCode::BAD_REQUEST);
+    }
+    if reserving {
+        return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+    }
+    if request.has_attribute(RequestedAddressFamily::TYPE) && asked.is_none() {
+        return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED);
+    }
+    let families = match (asked, additional) {
+        (Some(family), _) => vec![family],
+        (None, Some(additional)) => vec![AddressFamily::IPV4, additional],
+        (None, None) => vec![AddressFamily::IPV4],
+    };
+    Ok(Wanted { families, even: even.is_some() })
+}
+
+fn allocated(allocation: &Allocation, request: &Message<'_>, now: Instant) -> Reply {
+    let transaction = request.transaction_id();
+    let relayed = allocation.relayed.iter().map(|address| XorRelayedAddress::new(*address, transaction));
+    let reply = relayed.fold(Reply::success(request), |reply, address| reply.with(&address));
+    let lifetime = allocation.expires.saturating_duration_since(now);
+    reply.with(&XorMappedAddress::new(allocation.flow.remote, transaction)).with(&Lifetime::new(seconds(lifetime)))
+}
+
+/// How long an allocation will live: what is asked for, within bounds (RFC 8656 §7.2).
+fn lifetime(request: &Message<'_>) -> Duration {
+    let asked = request.attribute::<Lifetime>().map(|lifetime| Duration::from_secs(lifetime.seconds().into()));
+    asked.unwrap_or(LIFETIME).clamp(LIFETIME, LIFETIME_MAX)
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
