@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use konsil::model::chance::Chance;
 use konsil::model::ids::WorkerIndex;
+use konsil::model::time::Moment;
 use konsil::node::worker::{Worker, WorkerConfig, WorkerInput, WorkerOutput};
 use konsil::room::media::MediaEvent;
+use konsil::turn::TurnConfig;
+use konsil::turn::credentials::RelaySecrets;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::client::Client;
@@ -98,7 +101,8 @@ fn clock_cost() -> io::Result<Duration> {
 impl World {
     fn new(load: Load, now: Instant) -> io::Result<Self> {
         let local = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 3478));
-        let config = WorkerConfig { index: WorkerIndex(0), workers: 1, candidates: vec![local] };
+        let relay = TurnConfig::closed(RelaySecrets::new(&[], "secret"), [5; 32], Moment { instant: now, wall: Duration::ZERO });
+        let config = WorkerConfig { index: WorkerIndex(0), workers: 1, candidates: vec![local], tcp_candidates: Vec::new(), relay };
         let mut worker = Worker::new(config, Chance::new([2; 32]), now);
         for command in orders(load)? {
             worker.handle(WorkerInput::Command(command), now);

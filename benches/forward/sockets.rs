@@ -8,6 +8,8 @@ use konsil::io::media::{self, MediaHandle, MediaParts};
 use konsil::io::udp::{Sleeper, UdpOptions, UdpPort, sleeper};
 use konsil::model::ids::WorkerIndex;
 use konsil::room::media::MediaEvent;
+use konsil::turn::TurnConfig;
+use konsil::turn::credentials::RelaySecrets;
 use tokio::sync::mpsc;
 
 use crate::bare::Cost;
@@ -40,7 +42,8 @@ pub fn run(load: Load, span: Duration) -> io::Result<Cost> {
     let port = UdpPort::bind((Ipv4Addr::LOCALHOST, 0).into(), 1, &UdpOptions::default())?;
     let server = port.local;
     let (events, mut news) = mpsc::channel(media::EVENTS_MAX);
-    let parts = MediaParts { ports: vec![port.sockets], workers: 1, candidates: vec![server], events };
+    let relay = TurnConfig::closed(RelaySecrets::new(&[], "secret"), [5; 32], konsil::io::clock::now());
+    let parts = MediaParts { ports: vec![port.sockets], workers: 1, candidates: vec![server], tcp_candidates: Vec::new(), relay, events };
     let (handle, threads) = media::start(parts)?;
     let outcome = serve(load, span, server, &handle, &mut news);
     handle.stop();

@@ -3,4 +3,7 @@
 mod addresses;
 pub mod configure;
 mod logging;
+mod relay;
 pub mod serve;
+
+pub use relay::secrets as relay_secrets;

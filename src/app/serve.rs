@@ -34,7 +34,9 @@ use crate::model::ids::{Identity, RoomName, TenantId};
 use crate::node::control::{Control, ControlConfig};
 
 use super::configure::{Misconfigured, ServeOptions, configure, warn_of_strange_variables};
-use super::{addresses, logging};
+use super::{addresses, logging, relay};
+use crate::http::ice::IceEndpoints;
+use crate::turn::credentials::RelaySecrets;
 
 /// The tenant of the key that the first start makes.
 const FIRST_TENANT: &str = "default";
@@ -62,9 +64,18 @@ pub fn serve(options: &ServeOptions) -> anyhow::Result<()> {
 /// What the listeners serve.
 struct Doors {
     https: TcpListener,
+    /// Further addresses that serve the same.
+    tcp: Vec<TcpListener>,
     plain: Option<TcpListener>,
     metrics: TcpListener,
     certificate: Arc<Certificate>,
+}
+
+impl Doors {
+    /// Where the TCP side is.
+    fn tcp_addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        std::iter::once(&self.https).chain(&self.tcp).map(TcpListener::local_addr).collect()
+    }
 }
 
 async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
@@ -75,11 +86,13 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
     let certificate = certificate(config, &state, advertised)?;
     let doors = Doors {
         https: listen(config.http.listen, "http.listen")?,
+        tcp: config.media.tcp_listen.iter().map(|address| listen(*address, "media.tcp_listen")).collect::<anyhow::Result<_>>()?,
         plain: config.http.plain_listen.map(|address| listen(address, "http.plain_listen")).transpose()?,
         metrics: listen(config.metrics.listen, "metrics.listen")?,
         certificate,
     };
-    let core = Core::start(config, &state, &interfaces)?;
+    let tcp = doors.tcp_addresses()?;
+    let core = Core::start(config, &state, &interfaces, &tcp, &key)?;
     let page = page_url(config, doors.https.local_addr()?);
     let run = Run {
         pid: std::process::id(),
@@ -89,7 +102,8 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
         host_link: host_link(&page, &key)?,
         page,
     };
-    let edge = Edge::new(EdgeLimits::new(config.limits.connections, config.limits.connections_per_source));
+    let limits = EdgeLimits::new(config.limits.connections, config.limits.connections_per_source);
+    let edge = Edge::new(limits, Some(core.media.clone()));
     let certificate = Arc::clone(&doors.certificate);
     open_doors(doors, &edge, &core, &key, &run)?;
     let _run_file: RunFile = state.announce(&run)?;
@@ -126,6 +140,7 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 
 /// The control task and the media threads.
 struct Core {
+    relay: RelaySecrets,
     control: ControlHandle,
     media: MediaHandle,
     udp: Vec<SocketAddr>,
@@ -136,7 +151,7 @@ struct Core {
 }
 
 impl Core {
-    fn start(config: &Config, state: &State, interfaces: &[IpAddr]) -> anyhow::Result<Self> {
+    fn start(config: &Config, state: &State, interfaces: &[IpAddr], tcp: &[SocketAddr], key: &ApiKey) -> anyhow::Result<Self> {
         let (store, records) = Store::open(state.dir())?;
         let options =
             UdpOptions { receive_buffer: config.media.receive_buffer, send_buffer: config.media.send_buffer, dscp: config.media.dscp };
@@ -157,14 +172,23 @@ impl Core {
             return Err(Misconfigured("no address that clients can reach: set media.advertise or media.udp_listen".into()).into());
         }
         let (events, from_workers) = mpsc::channel(EVENTS_MAX);
-        let (media, mut threads) = media::start(MediaParts { ports, workers: config.media.workers, candidates, events })?;
+        let relay = relay::secrets(config, key);
+        let parts = MediaParts {
+            ports,
+            workers: config.media.workers,
+            candidates,
+            tcp_candidates: addresses::candidates(tcp, &config.media.advertise, interfaces),
+            relay: relay::config(config, relay.clone())?,
+            events,
+        };
+        let (media, mut threads) = media::start(parts)?;
         let (control, calls, stats) = ControlHandle::channel();
-        let mut core = Control::new(control_config(config), Chance::new(clock::seed()?));
+        let mut core = Control::new(control_config(config, relay.clone()), Chance::new(clock::seed()?));
         core.restore(records, clock::now());
         let (shutdown, told) = oneshot::channel();
         let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, stats, shutdown: told };
         threads.push(task::start(parts)?);
-        Ok(Self { control, media, udp, ready: Arc::default(), shutdown, threads })
+        Ok(Self { relay, control, media, udp, ready: Arc::default(), shutdown, threads })
     }
 
     /// Tells everybody, lets connections end, and ends the threads.
@@ -184,7 +208,7 @@ impl Core {
     }
 }
 
-fn control_config(config: &Config) -> ControlConfig {
+fn control_config(config: &Config, relay: RelaySecrets) -> ControlConfig {
     ControlConfig {
         workers: usize::from(config.media.workers),
         auto_create: config.rooms.auto_create,
@@ -193,6 +217,7 @@ fn control_config(config: &Config) -> ControlConfig {
         empty_timeout: Duration::from_secs(u64::from(config.rooms.empty_timeout_s)),
         sessions_max: config.limits.sessions,
         rooms_max: config.limits.rooms,
+        relay,
     }
 }
 
@@ -208,11 +233,18 @@ fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, key: &ApiKey, run: &R
         origins: vec![origin],
         clock: clock::wall,
         seed: clock::seed()?,
+        ice: IceEndpoints {
+            secrets: core.relay.clone(),
+            udp: core.udp.iter().map(SocketAddr::port).collect(),
+            tcp: doors.https.local_addr()?.port(),
+        },
     });
     let signal_connections = app.signal_connections();
     let router = http::router(app);
     let tls = Cover::Tls(server_config(doors.certificate)?);
-    tokio::spawn(Arc::clone(edge).serve(doors.https, tls, router.clone()));
+    for listener in doors.tcp.into_iter().chain([doors.https]) {
+        tokio::spawn(Arc::clone(edge).serve(listener, tls.clone(), router.clone()));
+    }
     if let Some(plain) = doors.plain {
         tokio::spawn(Arc::clone(edge).serve(plain, Cover::Clear, router));
     }
@@ -227,7 +259,7 @@ fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, key: &ApiKey, run: &R
         ready: Arc::clone(&core.ready),
     };
     // Scrapes have bounds of their own, so that a flood of calls cannot blind the operator.
-    let watch = Edge::new(EdgeLimits::new(METRICS_CONNECTIONS, METRICS_CONNECTIONS));
+    let watch = Edge::new(EdgeLimits::new(METRICS_CONNECTIONS, METRICS_CONNECTIONS), None);
     tokio::spawn(watch.serve(doors.metrics, Cover::Clear, http::metrics_router(numbers)));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod prefix;
 mod read;
+mod relay;
 mod settings;
 mod value;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 pub use prefix::Prefix;
 pub use read::{ConfigErrors, Fault, Sources, is_strange, read};
+pub use relay::{PortRange, TurnSecret};
 
 /// Most media threads.
 pub const WORKERS_MAX: u8 = 32;
@@ -29,6 +31,8 @@ pub struct Config {
     pub media: Media,
     /// What monitoring asks.
     pub metrics: Metrics,
+    /// The relay.
+    pub turn: Turn,
     /// Defaults of rooms.
     pub rooms: Rooms,
     /// Bounds of the whole server.
@@ -64,6 +68,8 @@ pub struct CertificateFiles {
 pub struct Media {
     /// UDP addresses, at least one.
     pub udp_listen: Vec<SocketAddr>,
+    /// TCP addresses beyond `http.listen`, each of which serves the same.
+    pub tcp_listen: Vec<SocketAddr>,
     /// Addresses put into ICE candidates; empty means those of the interfaces.
     pub advertise: Vec<IpAddr>,
     /// Media threads, 1 to [`WORKERS_MAX`].
@@ -81,6 +87,31 @@ pub struct Media {
 pub struct Metrics {
     /// Plain HTTP for `/metrics`, `/livez` and `/readyz`.
     pub listen: SocketAddr,
+}
+
+/// `[turn]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Whether relayed addresses are real ones; otherwise they reach the SFU and the partner in the room only.
+    pub open: bool,
+    /// Secrets that credentials are made with, the one in use first; empty means one that follows from the API key.
+    pub secrets: Vec<TurnSecret>,
+    /// The realm of the credentials.
+    pub realm: String,
+    /// Ports of the open relay.
+    pub ports: PortRange,
+    /// Private networks that the open relay may reach.
+    pub allow_peers: Vec<Prefix>,
+    /// Allocations of one user at a time.
+    pub allocations_per_user: usize,
+    /// Allocations of the whole server at a time.
+    pub allocations: usize,
+    /// Permissions of one allocation.
+    pub permissions: usize,
+    /// Channels of one allocation.
+    pub channels: usize,
+    /// Bits a second of one allocation, each way.
+    pub bits_per_s: u64,
 }
 
 /// `[rooms]`
@@ -140,11 +171,24 @@ impl Config {
             http: Http { listen: SocketAddr::new(any, 8443), certificate: None, plain_listen: None, trusted_proxies: Vec::new() },
             media: Media {
                 udp_listen: vec![SocketAddr::new(any, 3478)],
+                tcp_listen: Vec::new(),
                 advertise: Vec::new(),
                 workers: u8::try_from(cores).unwrap_or(WORKERS_MAX).clamp(1, WORKERS_MAX),
                 dscp: 34,
                 receive_buffer: 8 << 20,
                 send_buffer: 8 << 20,
+            },
+            turn: Turn {
+                open: false,
+                secrets: Vec::new(),
+                realm: "konsil".to_owned(),
+                ports: PortRange { first: 49_152, last: 65_535 },
+                allow_peers: Vec::new(),
+                allocations_per_user: 4,
+                allocations: 8_192,
+                permissions: 64,
+                channels: 32,
+                bits_per_s: 8_000_000,
             },
             metrics: Metrics { listen: SocketAddr::from(([127, 0, 0, 1], 9478)) },
             rooms: Rooms { auto_create: true, auto_e2ee_required: false, max_participants: 9, empty_timeout_s: 300 },

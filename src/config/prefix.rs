@@ -25,6 +25,12 @@ fn masked(address: IpAddr, bits: u8) -> u128 {
 }
 
 impl Prefix {
+    /// Any address of the network, with the number of bits that all of them share.
+    #[must_use]
+    pub fn parts(&self) -> (IpAddr, u8) {
+        (self.address, self.bits)
+    }
+
     /// Whether the address lies in this network; an IPv4 address written as IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{Draft, LATER, SETTINGS, Setting};
+use super::settings::{Draft, LATER, SECRET, SETTINGS, Setting};
 use super::value::Raw;
 use super::{Config, TEXT_MAX};
 
@@ -96,12 +96,15 @@ impl File<'_> {
 
     fn origin(&self, key: &str, span: Range<usize>) -> Origin {
         let line = self.line(span.start);
-        let value = shown(self.text.get(span).unwrap_or_default());
+        let value = shown(key, self.text.get(span).unwrap_or_default());
         Origin { line, place: format!("{}:{line}: {key} = {value}", self.name) }
     }
 }
 
-fn shown(value: &str) -> String {
+fn shown(key: &str, value: &str) -> String {
+    if SECRET.contains(&key) {
+        return "…".to_owned();
+    }
     let line = value.split('\n').next().unwrap_or_default();
     let mut text: String = line.chars().filter(|letter| !letter.is_control()).take(SHOWN_MAX).collect();
     if text.len() < value.len() {
@@ -165,7 +168,7 @@ impl Reader {
             let Some((section, key)) = split(variable).filter(|(section, _)| is_section(section)) else { continue };
             match find(&format!("{section}.{}", key.to_ascii_lowercase())) {
                 Ok(setting) => {
-                    let origin = Origin { line: 0, place: format!("{variable}={}", shown(value)) };
+                    let origin = Origin { line: 0, place: format!("{variable}={}", shown(setting.name, value)) };
                     self.set(setting, &Raw::Variable(value), origin);
                 }
                 Err(rule) => self.faults.push(Fault { line: 0, text: format!("{variable}: {rule}") }),

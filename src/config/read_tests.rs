@@ -101,12 +101,39 @@ fn unknown_names_come_with_the_nearest_one() {
 
 #[test]
 fn keys_of_later_versions_say_so() {
-    for text in ["[turn]\nrelay = 'closed'", "crypto = 'bsi'", "media.tcp_listen = '[::]:1'"] {
+    for text in ["crypto = 'bsi'"] {
         let told = faults(text);
         assert!(told.len() == 1 && told[0].ends_with("not available in this version; take it out"), "{told:?}");
     }
-    let told = with("", &[("KONSIL_TURN_SECRETS", "hush"), ("KONSIL_CRYPTO", "bsi")]).unwrap_err();
-    assert!(told.len() == 2 && told.iter().all(|fault| fault.contains("not available") && !fault.contains("hush")), "{told:?}");
+    let told = with("", &[("KONSIL_CRYPTO", "bsi")]).unwrap_err();
+    assert!(told.len() == 1 && told.iter().all(|fault| fault.contains("not available") && !fault.contains("bsi")), "{told:?}");
+}
+
+#[test]
+fn secrets_are_read_and_never_shown() {
+    let told = faults("[turn]\nsecrets = ['hush-hush']");
+    assert_eq!(told, ["konsil.toml:2: turn.secrets = …: each entry must have 20 to 512 bytes"]);
+    let told = with("", &[("KONSIL_TURN_SECRETS", "hush-hush")]).unwrap_err();
+    assert!(told.len() == 1 && !told[0].contains("hush"), "{told:?}");
+    let two = ["0123456789abcdefghij", "abcdefghij0123456789"];
+    let config = with("", &[("KONSIL_TURN_SECRETS", &two.join(","))]).unwrap();
+    assert_eq!(config.turn.secrets.iter().map(crate::config::TurnSecret::expose).collect::<Vec<_>>(), two);
+    let three = format!("{},{},{}", two[0], two[1], two[0]);
+    assert!(
+        with("", &[("KONSIL_TURN_SECRETS", &three)]).unwrap_err()[0].ends_with("at most two entries: the one in use and the one before it")
+    );
+}
+
+#[test]
+fn the_relay_is_closed_unless_told() {
+    let config = with("", &[]).unwrap();
+    assert!(!config.turn.open && config.turn.secrets.is_empty() && config.media.tcp_listen.is_empty());
+    let text = "[turn]\nrelay = 'open'\nports = '50000-50100'\nallow_peers = ['10.0.0.0/8']\n[media]\ntcp_listen = ['[::]:80']";
+    let config = with(text, &[]).unwrap();
+    assert!(config.turn.open && config.turn.ports.range().count() == 101 && config.turn.allow_peers.len() == 1);
+    for wrong in ["relay = 'ajar'", "ports = '1-2'", "realm = ''", "realm = 'a\\\"b'", "allow_peers = ['10.0.0.1/8']", "bits_per_s = 1"] {
+        assert_eq!(faults(&format!("[turn]\n{wrong}")).len(), 1, "{wrong}");
+    }
 }
 
 #[test]

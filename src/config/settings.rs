@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::value::Raw;
-use super::{CertificateFiles, Config, LIST_MAX, Level, PARTICIPANTS_MAX, WORKERS_MAX};
+use super::{CertificateFiles, Config, LIST_MAX, Level, PARTICIPANTS_MAX, TurnSecret, WORKERS_MAX};
 
 /// Settings under construction; a certificate comes in two keys.
 pub(super) struct Draft {
@@ -23,9 +23,12 @@ pub(super) struct Setting {
 }
 
 /// Keys and sections that later versions understand.
-pub(super) const LATER: &[&str] = &["turn", "crypto", "media.tcp_listen"];
+pub(super) const LATER: &[&str] = &["crypto"];
+/// Keys whose values no message shows.
+pub(super) const SECRET: &[&str] = &["turn.secrets"];
 
 const ADDRESS: &str = "must be an IP address with a port, such as \"[::]:8443\" or \"127.0.0.1:9478\"";
+const NETWORK: &str = "must be a network such as \"10.0.0.0/8\", without bits set behind the prefix";
 const BUFFER: std::ops::RangeInclusive<usize> = (64 << 10)..=(256 << 20);
 
 macro_rules! setting {
@@ -46,15 +49,28 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!("http.key", draft, raw => draft.key = raw.optional("must be the path of a PEM file")?),
     setting!("http.plain_listen", draft, raw => draft.config.http.plain_listen = plain(raw)?),
     setting!("http.trusted_proxies", draft, raw => {
-        draft.config.http.trusted_proxies = raw.list("must be a network such as \"10.0.0.0/8\", without bits set behind the prefix")?;
+        draft.config.http.trusted_proxies = raw.list(NETWORK)?;
     }),
     setting!("media.udp_listen", draft, raw => draft.config.media.udp_listen = udp(raw)?),
+    setting!("media.tcp_listen", draft, raw => draft.config.media.tcp_listen = tcp(raw)?),
     setting!("media.advertise", draft, raw => draft.config.media.advertise = advertise(raw)?),
     setting!("media.workers", draft, raw => draft.config.media.workers = raw.number(1..=WORKERS_MAX)?),
     setting!("media.dscp", draft, raw => draft.config.media.dscp = raw.number(0..=63)?),
     setting!("media.receive_buffer", draft, raw => draft.config.media.receive_buffer = raw.number(BUFFER)?),
     setting!("media.send_buffer", draft, raw => draft.config.media.send_buffer = raw.number(BUFFER)?),
     setting!("metrics.listen", draft, raw => draft.config.metrics.listen = raw.parsed(ADDRESS)?),
+    setting!("turn.relay", draft, raw => draft.config.turn.open = relay(raw)?),
+    setting!("turn.secrets", draft, raw => draft.config.turn.secrets = secrets(raw)?),
+    setting!("turn.realm", draft, raw => draft.config.turn.realm = realm(raw)?),
+    setting!("turn.ports", draft, raw => {
+        draft.config.turn.ports = raw.parsed("must be the first and the last of at least 16 ports above 1023, such as \"49152-65535\"")?;
+    }),
+    setting!("turn.allow_peers", draft, raw => draft.config.turn.allow_peers = raw.list(NETWORK)?),
+    setting!("turn.allocations_per_user", draft, raw => draft.config.turn.allocations_per_user = raw.number(1..=1_000)?),
+    setting!("turn.allocations", draft, raw => draft.config.turn.allocations = raw.number(1..=16_384)?),
+    setting!("turn.permissions", draft, raw => draft.config.turn.permissions = raw.number(1..=1_000)?),
+    setting!("turn.channels", draft, raw => draft.config.turn.channels = raw.number(1..=1_000)?),
+    setting!("turn.bits_per_s", draft, raw => draft.config.turn.bits_per_s = raw.number(64_000..=1_000_000_000)?),
     setting!("rooms.auto_create", draft, raw => draft.config.rooms.auto_create = raw.flag()?),
     setting!("rooms.auto_e2ee", draft, raw => draft.config.rooms.auto_e2ee_required = e2ee(raw)?),
     setting!("rooms.max_participants", draft, raw => draft.config.rooms.max_participants = raw.number(2..=PARTICIPANTS_MAX)?),
@@ -73,10 +89,39 @@ fn plain(raw: &Raw<'_>) -> Result<Option<SocketAddr>, String> {
     if address.is_some_and(|address| !address.ip().is_loopback()) { Err(rule.to_owned()) } else { Ok(address) }
 }
 
+fn tcp(raw: &Raw<'_>) -> Result<Vec<SocketAddr>, String> {
+    let list: Vec<SocketAddr> = raw.list(ADDRESS)?;
+    if list.iter().enumerate().any(|twice| is_twice(&list, twice)) { Err("must name different addresses".to_owned()) } else { Ok(list) }
+}
+
+fn relay(raw: &Raw<'_>) -> Result<bool, String> {
+    match raw.text().unwrap_or_default().as_str() {
+        "closed" => Ok(false),
+        "open" => Ok(true),
+        _ => Err("must be \"closed\" or \"open\"".to_owned()),
+    }
+}
+
+fn secrets(raw: &Raw<'_>) -> Result<Vec<TurnSecret>, String> {
+    let rule = "must have 20 to 512 bytes";
+    let list: Vec<TurnSecret> = raw.list(rule)?;
+    if list.len() > 2 { Err("must have at most two entries: the one in use and the one before it".to_owned()) } else { Ok(list) }
+}
+
+fn realm(raw: &Raw<'_>) -> Result<String, String> {
+    let text = raw.text()?;
+    let fits = (1..=127).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'));
+    if fits { Ok(text) } else { Err("must have 1 to 127 ASCII letters without quotes and backslashes".to_owned()) }
+}
+
+/// Whether an address stands in a list before; port 0 is a different one each time.
+fn is_twice(list: &[SocketAddr], (at, address): (usize, &SocketAddr)) -> bool {
+    address.port() != 0 && list[..at].contains(address)
+}
+
 fn udp(raw: &Raw<'_>) -> Result<Vec<SocketAddr>, String> {
     let list: Vec<SocketAddr> = raw.list(ADDRESS)?;
-    let twice = |(at, address): (usize, &SocketAddr)| address.port() != 0 && list[..at].contains(address);
-    if list.is_empty() || list.iter().enumerate().any(twice) {
+    if list.is_empty() || list.iter().enumerate().any(|twice| is_twice(&list, twice)) {
         return Err(format!("must name 1 to {LIST_MAX} different addresses, such as [\"[::]:3478\"]"));
     }
     Ok(list)

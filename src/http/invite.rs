@@ -2,13 +2,14 @@
 
 use super::auth::AuthError;
 use super::error::Problem;
+use super::ice::{self, Reached};
 use super::paths::segment;
 use super::state::AppState;
 use super::wire::{Admission, AdmissionState, Invitation, InvitationKind, NewInvitation};
 use crate::access::jwt::{Claims, mint};
 use crate::access::role::Role;
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomName, TenantId};
+use crate::model::ids::{Identity, RoomId, RoomName, TenantId};
 
 /// Seconds that a link lives unless its maker says otherwise: a day.
 pub const LIFE_S: u64 = 24 * 3600;
@@ -76,7 +77,7 @@ pub struct Admitted {
 ///
 /// # Errors
 /// The token is refused, or is not an invitation's: other tokens stand for the one person they name.
-pub fn admit(state: &AppState, token: &str) -> Result<Admitted, Problem> {
+pub fn admit(state: &AppState, token: &str, reached: Option<&Reached>) -> Result<Admitted, Problem> {
     let invited = state.keyring().verify(token, state.wall().as_secs()).map_err(AuthError::from)?;
     let role = Role::of(&invited).filter(|_| invited.attributes.contains_key(INVITATION));
     let (Some(role), Some(room)) = (role, &invited.room) else {
@@ -84,10 +85,12 @@ pub fn admit(state: &AppState, token: &str) -> Result<Admitted, Problem> {
     };
     let signer = state.signer(&invited.tenant).ok_or_else(Problem::internal)?;
     let identity = Identity::new(&format!("{role}-{}", state.random_text(IDENTITY_LEN))).map_err(|_| Problem::internal())?;
-    let token = mint(signer, &Claims::join(room, identity, String::new(), role, invited.expires_at));
+    let token = mint(signer, &Claims::join(room, identity.clone(), String::new(), role, invited.expires_at));
     let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
+    let id = RoomId { tenant: invited.tenant.clone(), name: room.clone() };
+    let ice_servers = ice::for_guest(state, &id, identity.as_str(), reached);
     let url = state.origin(None).replacen("http", "ws", 1);
-    Ok(Admitted { grants, answer: Admission { state: AdmissionState::Admitted, token, url, ice_servers: Vec::new() } })
+    Ok(Admitted { grants, answer: Admission { state: AdmissionState::Admitted, token, url, ice_servers } })
 }
 
 #[cfg(test)]

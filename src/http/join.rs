@@ -5,7 +5,8 @@ use axum::routing::post;
 use axum::{Json, Router};
 
 use super::error::{Problem, ProblemBody};
-use super::extract::Input;
+use super::extract::{Authority, Input};
+use super::ice::Reached;
 use super::invite;
 use super::state::AppState;
 use super::wire::{Admission, Join};
@@ -25,14 +26,14 @@ pub fn routes() -> Router<AppState> {
         (status = "5XX", description = "Failed, or not available in this version", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-async fn join(State(state): State<AppState>, Input(wanted): Input<Join>) -> Result<Json<Admission>, Problem> {
+async fn join(State(state): State<AppState>, Authority(host): Authority, Input(wanted): Input<Join>) -> Result<Json<Admission>, Problem> {
     if wanted.tenant.is_some() || wanted.tan.is_some() {
         return Err(Problem::not_available("joining by TAN is not available in this version; use an invitation link"));
     }
     let Some(invitation) = wanted.invitation else {
         return Err(Problem::invalid("invitation is missing: the token of an invitation link"));
     };
-    let admission = invite::admit(&state, &invitation)?;
+    let admission = invite::admit(&state, &invitation, host.as_deref().and_then(Reached::parse).as_ref())?;
     state.control().request(Request::Validate { grants: admission.grants }).await?;
     Ok(Json(admission.answer))
 }

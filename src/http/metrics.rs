@@ -86,6 +86,8 @@ fn families(control: &ControlStats, workers: &WorkerStats, connections: u64) -> 
         counter("konsil_keyframe_requests_total", "Requests for keyframes", by_direction(&workers.keyframe_requests)),
         histogram("konsil_forward_delay_seconds", "Time of a packet in the server", &workers.forward_delay),
         counter("konsil_dropped_datagrams_total", "Datagrams not taken", drops.collect()),
+        gauge("konsil_turn_allocations", "Relayed addresses now", workers.turn_allocations),
+        counter("konsil_turn_bytes_total", "Bytes of relayed payload", by_direction(&workers.turn_bytes)),
         histogram("konsil_send_batch_packets", "Packets sent by one system call", &workers.send_batch_packets),
         counter("konsil_room_faults_total", "Rooms ended by a fault of the server; must stay 0", vec![(vec![], faults)]),
     ]

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod cors;
 pub mod error;
 pub mod extract;
+pub mod ice;
 pub mod invite;
 pub mod join;
 mod linger;

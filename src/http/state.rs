@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::ice::IceEndpoints;
 use crate::access::jwt::{ApiKey, Keyring};
 use crate::io::control::ControlHandle;
 use crate::model::chance::Chance;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub clock: WallClock,
     /// Unpredictable bytes for ids.
     pub seed: [u8; 32],
+    /// Where the relay is.
+    pub ice: IceEndpoints,
 }
 
 /// The handlers' shared state; cloning is cheap.
@@ -44,6 +47,7 @@ struct Inner {
     chance: Mutex<Chance>,
     sif_trailer: [u8; 16],
     signal_connections: Arc<AtomicU64>,
+    ice: IceEndpoints,
 }
 
 impl fmt::Debug for Inner {
@@ -66,6 +70,7 @@ impl AppState {
             sif_trailer: chance.bytes(),
             chance: Mutex::new(chance),
             signal_connections: Arc::default(),
+            ice: parts.ice,
         }))
     }
 
@@ -94,6 +99,12 @@ impl AppState {
     pub fn origin(&self, host: Option<&str>) -> &str {
         let used = |origin: &&String| host.is_some_and(|host| origin.strip_prefix("https://") == Some(host));
         self.0.origins.iter().find(used).or(self.0.origins.first()).map_or("https://localhost", String::as_str)
+    }
+
+    /// Where the relay is.
+    #[must_use]
+    pub fn ice(&self) -> &IceEndpoints {
+        &self.0.ice
     }
 
     /// Time since 1970 UTC.

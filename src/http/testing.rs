@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 use tower_service::Service as _;
 
+use super::ice::IceEndpoints;
 use super::state::{AppState, Parts};
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
@@ -18,6 +19,7 @@ use crate::io::control::{ControlCall, ControlHandle};
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
 use crate::node::request::{Refusal, Reply, Request};
 use crate::room::notice::RoomView;
+use crate::turn::credentials::RelaySecrets;
 
 /// The tests' time in seconds since 1970.
 pub const NOW: u64 = 1_700_000_000;
@@ -39,6 +41,7 @@ pub fn state() -> (AppState, mpsc::Receiver<ControlCall>) {
         origins: vec!["https://konsil.example".to_owned(), "https://localhost:8443".to_owned()],
         clock: || Duration::from_secs(NOW),
         seed: [7; 32],
+        ice: IceEndpoints { secrets: RelaySecrets::new(&[], "test"), udp: vec![3478], tcp: 8443 },
     };
     (AppState::new(parts), calls)
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::Shape;
+use super::ice::IceServer;
 use crate::access::role::Role;
 use crate::model::media::{Encryption, MediaKind, TrackSource};
 use crate::node::request::RoomMode;
@@ -290,9 +291,8 @@ pub struct Admission {
     pub token: String,
     /// Where LiveKit clients connect.
     pub url: String,
-    /// STUN and TURN servers; none is needed in this version.
-    #[schema(value_type = Vec<Object>)]
-    pub ice_servers: Vec<serde_json::Value>,
+    /// STUN and TURN servers.
+    pub ice_servers: Vec<IceServer>,
 }
 
 /// An invitation.

@@ -10,6 +10,7 @@ use crate::model::stats::ControlStats;
 use crate::node::request::{ConnId, Connect, Connected, Refusal, Reply, Request};
 use crate::room::command::Signal;
 use crate::room::notice::Notice;
+use crate::turn::credentials::RelayUser;
 
 /// Calls that may wait for the control task; more are refused as [`Refusal::Busy`].
 pub const CALLS_MAX: usize = 1024;
@@ -115,6 +116,12 @@ impl Connection {
     #[must_use]
     pub fn resumed(&self) -> bool {
         self.opened.connected.resumed
+    }
+
+    /// Whom the relay knows the session as.
+    #[must_use]
+    pub fn relay(&self) -> RelayUser {
+        self.opened.connected.relay
     }
 
     /// The next notice; `None` when the control task hung up. Cancel-safe.

@@ -1,20 +1,24 @@
 //! Media threads: each drives one worker with its own socket on the shared port.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::chance::Chance;
-use crate::model::ids::WorkerIndex;
+use crate::model::ids::{StreamId, WorkerIndex};
 use crate::model::stats::{Direction, WorkerStats};
 use crate::node::worker::{Worker, WorkerConfig, WorkerInput, WorkerOutput};
 use crate::room::media::{MediaCommand, MediaEvent};
+use crate::turn::framing::Framing;
+use crate::turn::{Flow, TurnConfig};
 
 use super::clock;
+use super::stream::StreamQueue;
 use super::udp::{BoundSocket, Datagram, Sleeper, UdpSocket, Waker, sleeper};
 
 /// Mails that may wait for a worker. Commands wait for room, datagrams of other threads are dropped.
@@ -25,6 +29,10 @@ pub const EVENTS_MAX: usize = 8_192;
 const BACKLOG_MAX: usize = 65_536;
 /// Mails taken before the sockets get their turn.
 const MAILS_A_TURN: usize = 512;
+/// How long a connection waits for room in a worker's mail before it asks again.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
+/// How often a worker is told what the wall clock says.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a scrape waits for a worker's numbers.
 const STATS_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -32,7 +40,10 @@ const STATS_TIMEOUT: Duration = Duration::from_secs(1);
 enum Mail {
     Command(MediaCommand),
     HandedOver { source: SocketAddr, local: SocketAddr, bytes: Vec<u8> },
-    Learned { source: SocketAddr, worker: WorkerIndex },
+    Learned { source: SocketAddr, worker: WorkerIndex, relay: bool },
+    StreamOpened(StreamId, Arc<StreamQueue>),
+    Stream { flow: Flow, framing: Framing, bytes: Vec<u8> },
+    StreamClosed(StreamId),
     Stats(oneshot::Sender<WorkerStats>),
     Stop,
 }
@@ -87,6 +98,44 @@ impl MediaHandle {
         sum
     }
 
+    /// How many workers there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.boxes.len()
+    }
+
+    /// Tells a worker of a connection before its first message.
+    pub async fn stream_opened(&self, worker: WorkerIndex, stream: StreamId, queue: Arc<StreamQueue>) {
+        self.insist(worker, Mail::StreamOpened(stream, queue)).await;
+    }
+
+    /// Gives a worker a message of a connection; where its mail is full, the message is lost, as a datagram would be.
+    pub fn stream_message(&self, worker: WorkerIndex, flow: Flow, framing: Framing, bytes: &[u8]) {
+        if let Some(mailbox) = self.boxes.get(usize::from(worker.0)) {
+            mailbox.offer(Mail::Stream { flow, framing, bytes: bytes.to_vec() });
+        }
+    }
+
+    /// Tells a worker that a connection is gone.
+    pub async fn stream_closed(&self, worker: WorkerIndex, stream: StreamId) {
+        self.insist(worker, Mail::StreamClosed(stream)).await;
+    }
+
+    /// Waits for room in a worker's mail without holding up the other connections.
+    async fn insist(&self, worker: WorkerIndex, mut mail: Mail) {
+        let Some(mailbox) = self.boxes.get(usize::from(worker.0)) else { return };
+        loop {
+            match mailbox.mails.try_send(mail) {
+                Ok(()) => return mailbox.waker.wake(),
+                Err(TrySendError::Full(back)) => mail = back,
+                // The server goes down.
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+            mailbox.waker.wake();
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+    }
+
     /// Ends all media threads once their mail is read.
     pub fn stop(&self) {
         self.boxes.iter().for_each(|mailbox| mailbox.send(Mail::Stop));
@@ -101,6 +150,10 @@ pub struct MediaParts {
     pub workers: u8,
     /// The addresses that clients can reach.
     pub candidates: Vec<SocketAddr>,
+    /// Those of the TCP side.
+    pub tcp_candidates: Vec<SocketAddr>,
+    /// The relay.
+    pub relay: TurnConfig,
     /// Where news goes.
     pub events: mpsc::Sender<MediaEvent>,
 }
@@ -128,7 +181,13 @@ pub fn start(parts: MediaParts) -> io::Result<(MediaHandle, Vec<thread::JoinHand
     let mut threads = Vec::new();
     for (index, ((sleeper, inbox), sockets)) in (0..parts.workers).zip(ends.into_iter().zip(sockets)) {
         let index = WorkerIndex(index);
-        let config = WorkerConfig { index, workers: usize::from(parts.workers), candidates: parts.candidates.clone() };
+        let config = WorkerConfig {
+            index,
+            workers: usize::from(parts.workers),
+            candidates: parts.candidates.clone(),
+            tcp_candidates: parts.tcp_candidates.clone(),
+            relay: parts.relay.clone(),
+        };
         let chance = Chance::new(clock::seed()?);
         let (events, others) = (parts.events.clone(), handle.clone());
         let body = move || {
@@ -150,6 +209,9 @@ struct MediaThread {
     ports: Vec<u16>,
     inbox: Receiver<Mail>,
     sleeper: Sleeper,
+    streams: BTreeMap<StreamId, Arc<StreamQueue>>,
+    /// When the worker was told the wall clock last.
+    told_clock: Option<Instant>,
     events: mpsc::Sender<MediaEvent>,
     backlog: VecDeque<MediaEvent>,
     others: MediaHandle,
@@ -179,6 +241,8 @@ impl MediaThread {
             ports,
             inbox,
             sleeper,
+            streams: BTreeMap::new(),
+            told_clock: None,
             events,
             backlog,
             others,
@@ -192,6 +256,7 @@ impl MediaThread {
     fn run(mut self) {
         while !self.stopped {
             let began = Instant::now();
+            self.tell_clock(began);
             self.read_mail(began);
             self.read_sockets(began);
             if self.worker.next_timeout().0 <= began {
@@ -209,6 +274,13 @@ impl MediaThread {
         }
     }
 
+    fn tell_clock(&mut self, now: Instant) {
+        if self.told_clock.is_none_or(|told| now.saturating_duration_since(told) >= CLOCK_INTERVAL) {
+            self.told_clock = Some(now);
+            self.worker.handle(WorkerInput::Clock(clock::now()), now);
+        }
+    }
+
     fn read_mail(&mut self, now: Instant) {
         for _ in 0..MAILS_A_TURN {
             match self.inbox.try_recv() {
@@ -216,7 +288,17 @@ impl MediaThread {
                 Ok(Mail::HandedOver { source, local, bytes }) => {
                     self.worker.handle(WorkerInput::HandedOver { source, local, bytes: &bytes }, now);
                 }
-                Ok(Mail::Learned { source, worker }) => self.worker.handle(WorkerInput::Learned { source, worker }, now),
+                Ok(Mail::Learned { source, worker, relay }) => self.worker.handle(WorkerInput::Learned { source, worker, relay }, now),
+                Ok(Mail::StreamOpened(stream, queue)) => {
+                    self.streams.insert(stream, queue);
+                }
+                Ok(Mail::Stream { flow, framing, bytes }) => {
+                    self.worker.handle(WorkerInput::Stream { flow, framing, bytes: &bytes }, now);
+                }
+                Ok(Mail::StreamClosed(stream)) => {
+                    self.streams.remove(&stream);
+                    self.worker.handle(WorkerInput::StreamClosed(stream), now);
+                }
                 Ok(Mail::Stats(answer)) => {
                     // Nobody waits any more if this fails.
                     let _ = answer.send(self.sum());
@@ -251,12 +333,17 @@ impl MediaThread {
     fn carry_out(&mut self) {
         while let Some(output) = self.worker.poll() {
             match output {
-                WorkerOutput::Transmit { destination, local, bytes } => {
+                WorkerOutput::Transmit { stream: Some(stream), bytes, .. } => match self.streams.get(&stream) {
+                    Some(queue) => queue.push(bytes, Instant::now()),
+                    None => *self.stats.dropped_datagrams.entry("connection closed").or_default() += 1,
+                },
+                WorkerOutput::Transmit { destination, local, stream: None, bytes } => {
                     let at = self.ports.iter().position(|port| *port == local.port()).unwrap_or(0);
                     let local_ip = Some(local.ip()).filter(|ip| !ip.is_unspecified());
                     if let Some(socket) = self.sockets.get_mut(at) {
                         socket.send(destination, local_ip, &bytes);
                     }
+                    self.worker.recycle(bytes);
                 }
                 WorkerOutput::HandOver { worker, source, local, bytes } => {
                     let mailbox = self.others.boxes.get(usize::from(worker.0));
@@ -264,13 +351,15 @@ impl MediaThread {
                         *self.stats.dropped_datagrams.entry("hand-over full").or_default() += 1;
                     }
                 }
-                WorkerOutput::Learned { source } => {
+                WorkerOutput::Learned { source, relay } => {
                     let others = self.others.boxes.iter().enumerate().filter(|(index, _)| *index != usize::from(self.own.0));
                     // What is not learned now is learned from the next check's hand-over.
                     others.for_each(|(_, mailbox)| {
-                        mailbox.offer(Mail::Learned { source, worker: self.own });
+                        mailbox.offer(Mail::Learned { source, worker: self.own, relay });
                     });
                 }
+                // Sockets of the open relay come with it.
+                WorkerOutput::RelayBind { .. } | WorkerOutput::RelayUnbind { .. } | WorkerOutput::RelayEgress { .. } => {}
                 WorkerOutput::Event(event) => self.keep(event),
             }
         }
@@ -313,6 +402,7 @@ impl MediaThread {
     fn sum(&self) -> WorkerStats {
         let mut sum = self.worker.stats().clone();
         sum.merge(&self.stats);
+        sum.merge(&self.worker.relay_stats());
         for socket in &self.sockets {
             let stats = socket.stats();
             sum.send_batch_packets.add_counts(&stats.batch_sizes, stats.sent);

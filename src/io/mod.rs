@@ -7,6 +7,7 @@ mod files;
 pub mod media;
 pub mod state;
 pub mod store;
+pub mod stream;
 pub mod task;
 pub mod tls;
 pub mod udp;

@@ -199,6 +199,16 @@ impl State {
     }
 }
 
+/// Reads what a running server tells of itself, `None` if none runs.
+///
+/// # Errors
+/// If the file cannot be read or is not what a server wrote.
+pub fn read_run(dir: &Path) -> Result<Option<Run>, StateError> {
+    let path = dir.join(RUN);
+    let Some(bytes) = files::read(&path, FILE_MAX).map_err(system(&path))? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|fault| system(&path)(fault.into()))
+}
+
 /// Reads the API key without the folder's lock: from `credentials` if it is there, else from the state folder.
 ///
 /// # Errors

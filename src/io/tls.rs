@@ -135,14 +135,15 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-/// TLS 1.3 and 1.2 with `certificate`, offering HTTP/2 and HTTP/1.1.
+/// TLS 1.3 and 1.2 with `certificate`, offering HTTP/2, HTTP/1.1 and TURN.
 ///
 /// # Errors
 /// If the provider supports none of these versions, which does not happen with aws-lc-rs.
 pub fn server_config(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(TlsError::Pair)?;
     let mut config = builder.with_no_client_auth().with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // TURN has a name of its own there (RFC 7443 §4).
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"stun.turn".to_vec()];
     Ok(Arc::new(config))
 }
 

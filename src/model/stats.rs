@@ -111,6 +111,10 @@ pub struct WorkerStats {
     pub send_batch_packets: Histogram<9>,
     /// Rooms that ended by a fault of ours; must stay 0.
     pub room_faults: u64,
+    /// Relayed addresses now.
+    pub turn_allocations: u64,
+    /// Bytes of relayed payload.
+    pub turn_bytes: ByDirection,
 }
 
 impl Default for WorkerStats {
@@ -124,6 +128,8 @@ impl Default for WorkerStats {
             dropped_datagrams: BTreeMap::new(),
             send_batch_packets: Histogram::new(&BATCH_BOUNDS),
             room_faults: 0,
+            turn_allocations: 0,
+            turn_bytes: ByDirection::default(),
         }
     }
 }
@@ -138,6 +144,7 @@ impl WorkerStats {
             }
             self.nacks.add(direction, other.nacks.get(direction));
             self.keyframe_requests.add(direction, other.keyframe_requests.get(direction));
+            self.turn_bytes.add(direction, other.turn_bytes.get(direction));
         }
         self.forward_delay.merge(&other.forward_delay);
         self.send_batch_packets.merge(&other.send_batch_packets);
@@ -145,6 +152,7 @@ impl WorkerStats {
             *self.dropped_datagrams.entry(reason).or_default() += count;
         }
         self.room_faults += other.room_faults;
+        self.turn_allocations += other.turn_allocations;
     }
 }
 
@@ -163,6 +171,8 @@ mod tests {
         one.send_batch_packets.observe(4.0);
         one.dropped_datagrams.insert("stranger", 7);
         one.room_faults = 1;
+        one.turn_allocations = 3;
+        one.turn_bytes.add(Direction::In, 9);
         let mut sum = WorkerStats::default();
         sum.merge(&one);
         assert_eq!(sum, one);

@@ -8,6 +8,7 @@ use str0m::change::SdpPendingOffer;
 use str0m::channel::ChannelId;
 use str0m::format::PayloadParams;
 use str0m::media::{Mid, Pt, Rid};
+use str0m::net::{Protocol, TcpType, Transmit};
 use str0m::rtp::Ssrc;
 use str0m::{Candidate, IceCreds, Rtc};
 
@@ -22,6 +23,8 @@ use crate::sfu::layers::LayerSelector;
 use crate::sfu::rewrite::{Rewriter, Start};
 
 use super::sdp::{Carried, Section};
+use super::worker::WorkerConfig;
+use crate::turn::Flow;
 
 /// Most remote addresses that one peer may have proved; the oldest makes room.
 pub(super) const PATHS_MAX: usize = 8;
@@ -178,13 +181,19 @@ impl Want {
     }
 }
 
-/// A proved remote address with the local one that it reaches us by.
+/// A proved way to the client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
-    pub remote: SocketAddr,
-    pub local: SocketAddr,
+    pub flow: Flow,
     /// When it was proved last.
     pub proved: Instant,
+}
+
+impl Path {
+    /// Whether it is this way. Which of our addresses the client used may change.
+    pub fn is_like(&self, flow: Flow) -> bool {
+        self.flow.remote == flow.remote && self.flow.stream == flow.stream
+    }
 }
 
 /// Data channels by LiveKit's labels.
@@ -292,7 +301,7 @@ pub(super) struct PeerSpec {
 }
 
 impl Peer {
-    pub fn new(spec: PeerSpec, candidates: &[SocketAddr], now: Instant) -> Self {
+    pub fn new(spec: PeerSpec, config: &WorkerConfig, now: Instant) -> Self {
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
             .set_ice_lite(true)
@@ -310,8 +319,13 @@ impl Peer {
             .set_sctp_max_buffered_amount(SCTP_BUFFER)
             .set_sctp_max_message_size(DATA_MAX)
             .build(now);
-        for address in candidates {
+        for address in &config.candidates {
             if let Ok(candidate) = Candidate::host(*address, "udp") {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        for address in &config.tcp_candidates {
+            if let Ok(candidate) = Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build() {
                 rtc.add_local_candidate(candidate);
             }
         }
@@ -363,13 +377,15 @@ impl Peer {
     /// Where a datagram to `remote` goes to and leaves from.
     ///
     /// str0m keeps to a nominated pair for 15 s after its last check. Where a NAT gave the client another port
-    /// meanwhile, what is proved now is better.
-    pub fn way_to(&self, remote: SocketAddr, otherwise: SocketAddr) -> (SocketAddr, SocketAddr) {
-        let Some(path) = self.paths.iter().find(|path| path.remote == remote) else { return (remote, otherwise) };
+    /// meanwhile, or a firewall took its UDP away, what is proved now is better.
+    pub fn way_to(&self, transmit: &Transmit, otherwise: SocketAddr) -> Flow {
+        let (remote, tcp) = (transmit.destination, transmit.proto == Protocol::Tcp);
+        let Some(path) = self.paths.iter().find(|path| path.flow.remote == remote && path.flow.stream.is_some() == tcp) else {
+            return Flow { remote, local: otherwise, stream: None };
+        };
         let newest = self.paths.first().unwrap_or(path);
         let stale = newest.proved.saturating_duration_since(path.proved) >= PATH_STALE;
-        let best = if stale { newest } else { path };
-        (best.remote, best.local)
+        if stale { newest.flow } else { path.flow }
     }
 }
 

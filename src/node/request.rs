@@ -5,6 +5,7 @@ use crate::model::ids::{Identity, RoomName, SessionId, Sid};
 pub use crate::model::record::RoomMode;
 use crate::room::command::{AddTrack, Layout, SyncState};
 use crate::room::notice::{ParticipantView, RoomView, TrackView};
+use crate::turn::credentials::RelayUser;
 
 /// One signalling connection, from its WebSocket's opening to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,8 @@ pub struct Connected {
     pub session: SessionId,
     /// Whether a session was resumed rather than begun.
     pub resumed: bool,
+    /// Whom the relay knows it as.
+    pub relay: RelayUser,
 }
 
 /// Whose rules a room is made by.

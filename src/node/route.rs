@@ -6,11 +6,17 @@ use std::time::{Duration, Instant};
 use crate::model::chance::Chance;
 use crate::model::ids::WorkerIndex;
 use crate::model::map::{Seeded, SeededMap};
+use crate::turn::credentials::RelayUser;
 
 /// Most addresses that one thread remembers for the others' sessions.
 pub const ROUTES_MAX: usize = 65_536;
 /// How long a route lives without a datagram. Consent checks come every few seconds (RFC 7675).
 pub const ROUTE_LIFETIME: Duration = Duration::from_mins(1);
+/// The cookie of every STUN message (RFC 8489 §5).
+const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+/// How a Binding request begins.
+const BINDING_REQUEST: [u8; 2] = [0, 1];
+
 /// Random letters after the worker's: 89 bits (RFC 8445 §5.3 wants 24).
 const UFRAG_RANDOM: usize = 15;
 /// Letters of an ICE password: 143 bits (RFC 8445 §5.3 wants 128).
@@ -33,9 +39,50 @@ pub fn worker_of(ufrag: &[u8]) -> Option<WorkerIndex> {
 /// `None` for anything else, however malformed.
 #[must_use]
 pub fn local_ufrag(datagram: &[u8]) -> Option<&[u8]> {
+    if !datagram.starts_with(&BINDING_REQUEST) {
+        return None;
+    }
+    username(datagram)?.split(|byte| *byte == b':').next()
+}
+
+/// Whether a message is the relay's: ChannelData, a method of TURN, or a Binding request without a user name, which asks
+/// for nothing but its own address (RFC 7983 §7, RFC 8656 §18).
+#[must_use]
+pub fn is_for_relay(message: &[u8]) -> bool {
+    match message {
+        [0x40..=0x7f, ..] => true,
+        [high @ 0..=3, low, _, _, cookie @ ..] if cookie.starts_with(&MAGIC) => {
+            // The bits of the class lie between those of the method (RFC 8489 §5).
+            let binding = (high & 0xfe, low & 0xef) == (0, 1);
+            !binding || message.starts_with(&BINDING_REQUEST) && username(message).is_none()
+        }
+        _ => false,
+    }
+}
+
+/// The worker that serves the user of a TURN request; `None` for what names no user.
+#[must_use]
+pub fn relay_worker(message: &[u8], workers: usize) -> Option<WorkerIndex> {
+    if !matches!(message, [0..=3, ..]) {
+        return None;
+    }
+    let (_, user) = RelayUser::parse(username(message)?)?;
+    Some(user.serving(workers))
+}
+
+/// The worker that a message names, for ICE or for the relay.
+#[must_use]
+pub fn named_worker(message: &[u8], workers: usize) -> Option<WorkerIndex> {
+    match local_ufrag(message) {
+        Some(ufrag) => worker_of(ufrag).filter(|worker| usize::from(worker.0) < workers),
+        None => relay_worker(message, workers),
+    }
+}
+
+/// The value of a STUN message's USERNAME, `None` for anything else, however malformed.
+fn username(datagram: &[u8]) -> Option<&[u8]> {
     const USERNAME: u16 = 0x0006;
-    const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-    if datagram.len() < 20 || datagram[..2] != [0x00, 0x01] || datagram[4..8] != MAGIC {
+    if datagram.len() < 20 || datagram[4..8] != MAGIC {
         return None;
     }
     let mut rest = &datagram[20..];
@@ -44,7 +91,7 @@ pub fn local_ufrag(datagram: &[u8]) -> Option<&[u8]> {
         let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
         let value = rest.get(4..4 + len)?;
         if kind == USERNAME {
-            return value.split(|byte| *byte == b':').next();
+            return Some(value);
         }
         rest = rest.get(4 + len.next_multiple_of(4)..)?;
     }
@@ -87,13 +134,14 @@ impl Router {
                 _ => Route::Stranger,
             };
         }
-        match self.routes.get_mut(&source) {
-            Some((worker, used)) => {
-                *used = now;
-                Route::Worker(*worker)
-            }
-            None => Route::Stranger,
-        }
+        self.find(source, now).map_or(Route::Stranger, Route::Worker)
+    }
+
+    /// The worker that a source belongs to.
+    pub fn find(&mut self, source: SocketAddr, now: Instant) -> Option<WorkerIndex> {
+        let (worker, used) = self.routes.get_mut(&source)?;
+        *used = now;
+        Some(*worker)
     }
 
     /// Learns a source that its owner has authenticated. At the bound the stalest routes make room.

@@ -75,6 +75,13 @@ pub enum MediaCommand {
         /// Which.
         session: SessionId,
     },
+    /// A participant is gone: its relayed addresses end, and its credentials with them.
+    EndRelay {
+        /// Its room, as its credentials name it.
+        group: u64,
+        /// Its session, as its credentials name it.
+        person: u64,
+    },
     /// An offer for the publisher leg.
     Offer {
         /// Whose.

@@ -66,11 +66,11 @@ impl Framing {
                 let unaligned = !end.is_multiple_of(4) || bytes.get(4..8).is_some_and(|cookie| cookie != MAGIC);
                 if unaligned { Frame::Broken } else { whole(0, end, end) }
             }
-            (Self::Turn, [0x40..=0x4f, _, high, low, ..]) => {
+            (Self::Turn, [0x40..=0x7f, _, high, low, ..]) => {
                 let end = CHANNEL_HEADER + usize::from(u16::from_be_bytes([*high, *low]));
                 whole(0, end, end.next_multiple_of(4))
             }
-            (Self::Turn, [4..=0x3f | 0x50.., ..]) => Frame::Broken,
+            (Self::Turn, [4..=0x3f | 0x80.., ..]) => Frame::Broken,
             _ => Frame::Partial,
         }
     }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn streams_that_lost_their_way_are_broken() {
         assert_eq!(Framing::Turn.next(&[0x80, 0]), Frame::Broken);
-        assert_eq!(Framing::Turn.next(&[0x50, 0]), Frame::Broken);
+        assert_eq!(Framing::Turn.next(&[0x20, 0]), Frame::Broken);
         assert_eq!(Framing::Turn.next(&stun(3)), Frame::Broken, "lengths of STUN are multiples of four");
         assert_eq!(Framing::Turn.next(&[0, 1, 0, 0, 1, 2, 3, 4]), Frame::Broken, "no cookie");
         assert_eq!(Framing::Turn.next(&channel(FRAME_MAX)), Frame::Broken);

@@ -91,6 +91,22 @@ pub struct TurnConfig {
 }
 
 impl TurnConfig {
+    /// A closed relay with the usual bounds, of a server with one worker and no SFU.
+    #[must_use]
+    pub fn closed(secrets: RelaySecrets, nonce_key: [u8; 32], started: Moment) -> Self {
+        Self {
+            index: WorkerIndex(0),
+            workers: 1,
+            secrets,
+            realm: "konsil".to_owned(),
+            nonce_key,
+            started,
+            mode: RelayMode::Closed,
+            sfu: Vec::new(),
+            limits: TurnLimits::default(),
+        }
+    }
+
     /// The ports of the closed relay that this worker gives away: each has its share, so that a port tells the worker.
     fn virtual_ports(&self) -> RangeInclusive<u16> {
         let share = virtual_share(self.workers);

@@ -29,8 +29,9 @@ const UDP: u8 = 17;
 const PORT_TRIES: usize = 32;
 /// An allocation that relayed nothing for so long makes room for its user's next one.
 const IDLE: Duration = Duration::from_secs(10);
-/// Channel numbers (RFC 8656 §12).
-const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// Channel numbers. RFC 8656 §12 ends them at 0x4fff, but clients of RFC 5766 §11 draw them from the whole range, whose
+/// first bytes nothing else on the port uses (RFC 7983 §7).
+const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
 
 /// What requests may carry that must be understood.
 const KNOWN: [AttributeType; 18] = [

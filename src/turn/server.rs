@@ -121,7 +121,7 @@ impl Turn {
     /// Takes a message from a client. What it sent to the SFU comes back at once.
     pub fn receive<'a>(&mut self, flow: Flow, bytes: &'a [u8], now: Moment) -> Option<Passed<'a>> {
         match bytes {
-            [0x40..=0x4f, ..] => self.channel_data(flow, bytes, now.instant),
+            [0x40..=0x7f, ..] => self.channel_data(flow, bytes, now.instant),
             _ => self.message(flow, bytes, now),
         }
     }

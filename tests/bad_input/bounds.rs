@@ -41,7 +41,7 @@ fn routes_to_other_workers_are_bounded() {
     let mut call = Call::of_two();
     for number in 0..u32::try_from(ROUTES_MAX).unwrap() + 100 {
         let source = SocketAddr::from((number.to_be_bytes(), 5));
-        call.worker.handle(WorkerInput::Learned { source, worker: WorkerIndex(1) }, call.now);
+        call.worker.handle(WorkerInput::Learned { source, worker: WorkerIndex(1), relay: false }, call.now);
     }
     assert_eq!(call.size("routes"), ROUTES_MAX);
     goes_on(&mut call, 0, 1);
@@ -51,7 +51,7 @@ fn routes_to_other_workers_are_bounded() {
 fn an_address_that_another_worker_claims_comes_back_with_the_next_check() {
     let mut call = Call::of_two();
     let source = call.guests[0].address;
-    call.worker.handle(WorkerInput::Learned { source, worker: WorkerIndex(1) }, call.now);
+    call.worker.handle(WorkerInput::Learned { source, worker: WorkerIndex(1), relay: false }, call.now);
     // Consent checks come every few seconds (RFC 7675).
     call.run(Duration::from_secs(10));
     goes_on(&mut call, 0, 1);

@@ -64,6 +64,7 @@ fn config() -> ControlConfig {
         empty_timeout: Duration::from_mins(1),
         sessions_max: 100,
         rooms_max: 100,
+        relay: konsil::turn::credentials::RelaySecrets::new(&[], "secret"),
     }
 }
 

@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use konsil::model::chance::Chance;
 use konsil::model::ids::{Identity, RoomKey, SessionId, Sid, WorkerIndex};
 use konsil::model::media::MediaKind;
+use konsil::model::time::Moment;
 use konsil::node::worker::{Worker, WorkerConfig, WorkerInput, WorkerOutput};
 use konsil::room::command::Layout;
 use konsil::room::media::{MediaCommand, MediaEvent, MediaRights, TrackSpec};
+use konsil::turn::TurnConfig;
+use konsil::turn::credentials::RelaySecrets;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::media::{Direction, Mid};
 use str0m::net::{Protocol, Receive};
@@ -78,7 +81,8 @@ impl Call {
     pub fn new() -> Self {
         str0m::crypto::from_feature_flags().install_process_default();
         let now = Instant::now();
-        let config = WorkerConfig { index: WorkerIndex(0), workers: 2, candidates: vec![server()] };
+        let relay = TurnConfig::closed(RelaySecrets::new(&[], "secret"), [5; 32], Moment { instant: now, wall: Duration::ZERO });
+        let config = WorkerConfig { index: WorkerIndex(0), workers: 2, candidates: vec![server()], tcp_candidates: Vec::new(), relay };
         Self { worker: Worker::new(config, Chance::new([7; 32]), now), now, guests: Vec::new(), events: Vec::new() }
     }
 
@@ -190,7 +194,7 @@ impl Call {
                 match output {
                     WorkerOutput::Transmit { destination, bytes, .. } => self.deliver(destination, &bytes),
                     WorkerOutput::Event(event) => self.hear(event),
-                    WorkerOutput::HandOver { .. } | WorkerOutput::Learned { .. } => {}
+                    _ => {}
                 }
             }
             let Some(guest) = self.guests.iter().position(|guest| guest.due <= self.now) else { return };

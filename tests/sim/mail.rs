@@ -17,7 +17,7 @@ use crate::time::on_grid;
 #[derive(Debug)]
 pub enum Post {
     HandedOver { source: SocketAddr, local: SocketAddr, bytes: Vec<u8> },
-    Learned { source: SocketAddr, worker: WorkerIndex },
+    Learned { source: SocketAddr, worker: WorkerIndex, relay: bool },
     Command(MediaCommand),
 }
 

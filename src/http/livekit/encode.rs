@@ -24,13 +24,24 @@ fn server_info() -> lk::ServerInfo {
     }
 }
 
-/// A notice as the message that says it. `sif_trailer` marks frames that the server makes itself.
-pub fn encode(notice: Notice, sif_trailer: &[u8]) -> Message {
+/// What messages tell of the server itself.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Marks frames that the server makes itself.
+    pub sif_trailer: Vec<u8>,
+    /// Where the client finds the relay; only the first message says it.
+    pub ice_servers: Vec<lk::IceServer>,
+}
+
+/// A notice as the message that says it.
+pub fn encode(notice: Notice, about: About) -> Message {
     match notice {
-        Notice::Joined(joined) => Message::Join(join(&joined, sif_trailer)),
-        Notice::Reconnected => {
-            Message::Reconnect(lk::ReconnectResponse { server_info: Some(server_info()), ..lk::ReconnectResponse::default() })
-        }
+        Notice::Joined(joined) => Message::Join(join(&joined, about)),
+        Notice::Reconnected => Message::Reconnect(lk::ReconnectResponse {
+            server_info: Some(server_info()),
+            ice_servers: about.ice_servers,
+            ..lk::ReconnectResponse::default()
+        }),
         Notice::Answer(description) => Message::Answer(session_description("answer", description)),
         Notice::Offer(description) => Message::Offer(session_description("offer", description)),
         Notice::Participants(views) => {
@@ -62,7 +73,7 @@ pub fn encode(notice: Notice, sif_trailer: &[u8]) -> Message {
     }
 }
 
-fn join(joined: &Joined, sif_trailer: &[u8]) -> lk::JoinResponse {
+fn join(joined: &Joined, about: About) -> lk::JoinResponse {
     lk::JoinResponse {
         room: Some(views::room(&joined.room)),
         participant: Some(views::participant(&joined.participant)),
@@ -72,7 +83,8 @@ fn join(joined: &Joined, sif_trailer: &[u8]) -> lk::JoinResponse {
         ping_timeout: PING_TIMEOUT_S.into(),
         ping_interval: PING_INTERVAL_S.into(),
         server_info: Some(server_info()),
-        sif_trailer: sif_trailer.to_vec(),
+        sif_trailer: about.sif_trailer,
+        ice_servers: about.ice_servers,
         enabled_publish_codecs: views::publish_codecs(),
         ..lk::JoinResponse::default()
     }

@@ -10,7 +10,8 @@ use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, Vi
 use crate::room::notice::{ParticipantState, ParticipantView, Permission, RoomView, TrackView};
 
 fn read_back(notice: Notice) -> Message {
-    let bytes = lk::SignalResponse { message: Some(encode(notice, b"trailer")) }.encode_to_vec();
+    let bytes = lk::SignalResponse { message: Some(encode(notice, About { sif_trailer: b"trailer".to_vec(), ..About::default() })) }
+        .encode_to_vec();
     lk::SignalResponse::decode(bytes.as_slice()).unwrap().message.unwrap()
 }
 

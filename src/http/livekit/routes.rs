@@ -16,6 +16,8 @@ use super::socket;
 use crate::http::auth::{self, AuthError};
 use crate::http::cors;
 use crate::http::error::Problem;
+use crate::http::extract::Authority;
+use crate::http::ice::Reached;
 use crate::http::state::AppState;
 use crate::node::request::{Connect, Refusal, Request};
 use crate::room::notice::{LeaveAction, LeaveReason};
@@ -36,12 +38,12 @@ pub fn routes() -> Router<AppState> {
         .layer(from_fn(cors::any_origin))
 }
 
-async fn dual(State(state): State<AppState>, headers: HeaderMap, asked: Asked, upgrade: Upgrade) -> Response {
-    open(state, &headers, asked, upgrade, false).await.unwrap_or_else(Refused::into_response)
+async fn dual(State(state): State<AppState>, Authority(host): Authority, headers: HeaderMap, asked: Asked, upgrade: Upgrade) -> Response {
+    open(state, (host.as_deref(), &headers), asked, upgrade, false).await.unwrap_or_else(Refused::into_response)
 }
 
-async fn single(State(state): State<AppState>, headers: HeaderMap, asked: Asked, upgrade: Upgrade) -> Response {
-    open(state, &headers, asked, upgrade, true).await.unwrap_or_else(Refused::into_response)
+async fn single(State(state): State<AppState>, Authority(host): Authority, headers: HeaderMap, asked: Asked, upgrade: Upgrade) -> Response {
+    open(state, (host.as_deref(), &headers), asked, upgrade, true).await.unwrap_or_else(Refused::into_response)
 }
 
 async fn validate_dual(State(state): State<AppState>, headers: HeaderMap, asked: Asked) -> Response {
@@ -65,7 +67,13 @@ fn connect(state: &AppState, headers: &HeaderMap, asked: Asked, wrapped: bool) -
 }
 
 /// Asks the core before the upgrade, so that a refusal still has a status.
-async fn open(state: AppState, headers: &HeaderMap, asked: Asked, upgrade: Upgrade, wrapped: bool) -> Result<Response, Refused> {
+async fn open(
+    state: AppState,
+    (host, headers): (Option<&str>, &HeaderMap),
+    asked: Asked,
+    upgrade: Upgrade,
+    wrapped: bool,
+) -> Result<Response, Refused> {
     let connect = connect(&state, headers, asked, wrapped)?;
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).max_write_buffer_size(WRITE_BUFFER_MAX),
@@ -81,7 +89,8 @@ async fn open(state: AppState, headers: &HeaderMap, asked: Asked, upgrade: Upgra
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    Ok(upgrade.on_upgrade(move |socket: WebSocket| socket::serve(socket, connection, state, socket::SILENCE_MAX)))
+    let reached = host.and_then(Reached::parse);
+    Ok(upgrade.on_upgrade(move |socket: WebSocket| socket::serve(socket, connection, state, reached, socket::SILENCE_MAX)))
 }
 
 /// A refusal as LiveKit words it.

@@ -9,7 +9,8 @@ use prost::Message as _;
 use tokio::time::{Instant, timeout};
 
 use super::decode::{Incoming, SignalError, decode_signal, decode_signal_json};
-use super::encode::{self, PING_INTERVAL_S, PING_TIMEOUT_S};
+use super::encode::{self, About, PING_INTERVAL_S, PING_TIMEOUT_S};
+use crate::http::ice::{self, Reached};
 use crate::http::state::AppState;
 use crate::io::control::Connection;
 use crate::room::command::Signal;
@@ -90,7 +91,7 @@ pub async fn turn_away(socket: WebSocket, reason: LeaveReason, action: LeaveActi
 /// Carries notices out and signals in until one side ends it, or the client is silent for `silence`.
 ///
 /// Dropping the connection tells the core.
-pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppState, silence: Duration) {
+pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppState, reached: Option<Reached>, silence: Duration) {
     let _counted = state.count_connection();
     let mut wire = Wire { socket, json: false };
     let mut allowance = Allowance::new(Instant::now());
@@ -98,7 +99,10 @@ pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppStat
     let close = loop {
         let step = tokio::select! {
             notice = connection.notice() => match notice {
-                Some(notice) => tell(&mut wire, notice, &state).await,
+                Some(notice) => {
+                    let about = about(&notice, &connection, &state, reached.as_ref());
+                    tell(&mut wire, notice, about).await
+                }
                 None => Err(GONE),
             },
             message = wire.socket.recv() => {
@@ -119,9 +123,18 @@ pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppStat
     wire.close(close).await;
 }
 
-async fn tell(wire: &mut Wire, notice: Notice, state: &AppState) -> Result<(), Close> {
+/// What the first notice tells of the server.
+fn about(notice: &Notice, connection: &Connection, state: &AppState, reached: Option<&Reached>) -> About {
+    if !matches!(notice, Notice::Joined(_) | Notice::Reconnected) {
+        return About::default();
+    }
+    let servers = ice::for_session(state, connection.relay(), reached);
+    About { sif_trailer: state.sif_trailer().to_vec(), ice_servers: ice::wire(&servers) }
+}
+
+async fn tell(wire: &mut Wire, notice: Notice, about: About) -> Result<(), Close> {
     let last = matches!(notice, Notice::Leave { .. });
-    wire.send(encode::encode(notice, state.sif_trailer())).await?;
+    wire.send(encode::encode(notice, about)).await?;
     if last { Err(DONE) } else { Ok(()) }
 }
 

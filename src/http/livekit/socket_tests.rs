@@ -19,6 +19,7 @@ use crate::io::control::{ControlCall, Opened};
 use crate::model::ids::{SessionId, Sid};
 use crate::node::request::{ConnId, Connect, Connected, Refusal};
 use crate::room::command::Layout;
+use crate::turn::credentials::RelayUser;
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -55,7 +56,7 @@ impl Server {
 
 fn opened() -> (Opened, mpsc::Sender<Notice>) {
     let (sender, notices) = mpsc::channel(8);
-    let connected = Connected { session: SessionId(1), resumed: false };
+    let connected = Connected { session: SessionId(1), resumed: false, relay: RelayUser { worker: None, group: 1, person: 2 } };
     (Opened { conn: ConnId(4), connected, notices }, sender)
 }
 
@@ -228,7 +229,7 @@ async fn silent_clients_are_given_up() {
                 let (opened, notices) = connection.lock().unwrap().take().unwrap();
                 let connection = state.control().accepted(opened);
                 upgrade.on_upgrade(move |socket: WebSocket| async move {
-                    serve(socket, connection, state, Duration::from_millis(20)).await;
+                    serve(socket, connection, state, None, Duration::from_millis(20)).await;
                     drop(notices);
                 })
             }),

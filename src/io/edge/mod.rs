@@ -7,11 +7,13 @@ mod requests;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -23,12 +25,21 @@ pub use admission::{EdgeStats, Refusal};
 use first::First;
 pub use requests::PeerAddr;
 
+use super::media::MediaHandle;
+use super::stream;
+use crate::model::ids::StreamId;
+use crate::turn::Flow;
+use crate::turn::framing::Framing;
+
 /// Connections that the kernel queues for us.
 const BACKLOG: i32 = 1024;
 /// A pause when the system has no more file descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An unanswered packet ends a connection after this time: as long as ICE consent lasts (RFC 7675 §5.1).
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes that the kernel holds beyond what is on its way.
+const UNSENT_MAX: u32 = 8 * 1024;
 
 /// Bounds of all listeners of one [`Edge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +87,9 @@ pub struct Edge {
     limits: EdgeLimits,
     admission: Arc<Admission>,
     phase: watch::Sender<Phase>,
+    /// Who takes media, if anybody does.
+    media: Option<MediaHandle>,
+    last_stream: AtomicU64,
 }
 
 /// Binds a TCP listener; an unspecified IPv6 address takes IPv4 as well.
@@ -98,9 +112,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 impl Edge {
     /// An edge without listeners.
     #[must_use]
-    pub fn new(limits: EdgeLimits) -> Arc<Self> {
+    pub fn new(limits: EdgeLimits, media: Option<MediaHandle>) -> Arc<Self> {
         let admission = Admission::new(limits.connections, limits.per_source);
-        Arc::new(Self { limits, admission, phase: watch::Sender::new(Phase::Open) })
+        Arc::new(Self { limits, admission, phase: watch::Sender::new(Phase::Open), media, last_stream: AtomicU64::new(0) })
     }
 
     /// The counters now.
@@ -171,14 +185,34 @@ impl Edge {
             stream = self.uncover(stream, config) => stream?,
         };
         match stream {
-            Some(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => service.http2(stream).await,
-            Some(stream) => service.http1(stream).await,
+            Some(Found::Http(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => service.http2(stream).await,
+            Some(Found::Http(stream)) => service.http1(stream).await,
+            Some(Found::MediaInTls(stream)) => {
+                let local = stream.get_ref().0.get().local_addr();
+                self.carry(stream, local, peer, Framing::Turn).await
+            }
+            Some(Found::Media(stream, framing)) => {
+                let local = stream.get().local_addr();
+                self.carry(stream, local, peer, framing).await
+            }
             None => Ok(()),
         }
     }
 
-    /// Takes a connection from its first bytes to HTTP inside TLS; `None` if the other side went away.
-    async fn uncover(&self, stream: Guarded<TcpStream>, config: Arc<ServerConfig>) -> Result<Option<Inside>, Refusal> {
+    /// Carries media until one side ends it. When the server goes down, calls go on until the end.
+    async fn carry<S>(&self, stream: S, local: io::Result<SocketAddr>, remote: SocketAddr, framing: Framing) -> Result<(), Refusal>
+    where
+        S: AsyncRead + AsyncWrite + Send,
+    {
+        let (Some(media), Ok(local)) = (self.media.clone(), local) else { return Err(Refusal::Unknown) };
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let id = StreamId(self.last_stream.fetch_add(1, Ordering::Relaxed) + 1);
+        let kept = stream::serve(stream, Flow { remote, local, stream: Some(id) }, framing, media).await;
+        if kept { Ok(()) } else { Err(Refusal::Unknown) }
+    }
+
+    /// Takes a connection from its first bytes to what it carries; `None` if the other side went away.
+    async fn uncover(&self, stream: Guarded<TcpStream>, config: Arc<ServerConfig>) -> Result<Option<Found>, Refusal> {
         match timeout(self.limits.first_bytes, first::look(stream.get())).await.map_err(|_| Refusal::Slow)? {
             Ok(First::Tls) => {}
             Ok(First::Http) => {
@@ -186,17 +220,29 @@ impl Edge {
                 let _ = timeout(self.limits.first_bytes, first::refuse_clear_http(stream)).await;
                 return Err(Refusal::ClearHttp);
             }
-            Ok(First::Other) => return Err(Refusal::Unknown),
+            Ok(First::Media(framing)) => return Ok(Some(Found::Media(stream, framing))),
+            Ok(First::Other | First::Unsure) => return Err(Refusal::Unknown),
             Ok(First::Nothing) | Err(_) => return Ok(None),
         }
         let handshake = timeout(self.limits.handshake, TlsAcceptor::from(config).accept(stream));
         let mut stream = handshake.await.map_err(|_| Refusal::Slow)?.map_err(|_| Refusal::Handshake)?;
         match timeout(self.limits.head, first::look_inside(&mut stream)).await.map_err(|_| Refusal::Slow)? {
-            Ok(First::Http) => Ok(Some(stream)),
+            Ok(First::Http) => Ok(Some(Found::Http(stream))),
+            Ok(First::Media(_)) => Ok(Some(Found::MediaInTls(stream))),
             Ok(First::Nothing) | Err(_) => Ok(None),
-            Ok(First::Tls | First::Other) => Err(Refusal::Unknown),
+            Ok(First::Tls | First::Other | First::Unsure) => Err(Refusal::Unknown),
         }
     }
+}
+
+/// What a connection turned out to be.
+enum Found {
+    /// HTTP inside TLS.
+    Http(Inside),
+    /// TURN inside TLS.
+    MediaInTls(Inside),
+    /// TURN or ICE in clear: what they carry is encrypted.
+    Media(Guarded<TcpStream>, Framing),
 }
 
 /// What is inside TLS.
@@ -206,6 +252,8 @@ type Inside = TlsStream<Guarded<TcpStream>>;
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
+    // What the kernel holds cannot be dropped when it is late.
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(SILENCE_MAX / 3))?;
     socket.set_tcp_user_timeout(Some(SILENCE_MAX))
 }

@@ -73,7 +73,7 @@ fn bed(limits: EdgeLimits) -> Bed {
     let certificate = Certificate::new(&pem).unwrap();
     let listener = bind("[::]:0".parse().unwrap()).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
-    let edge = Edge::new(limits);
+    let edge = Edge::new(limits, None);
     let slow = Arc::new(Slow::default());
     let cover = Cover::Tls(server_config(certificate.clone()).unwrap());
     let serving = tokio::spawn(edge.clone().serve(listener, cover, router(slow.clone())));
@@ -266,7 +266,7 @@ async fn new_certificates_are_shown_to_new_connections() {
 
 #[tokio::test]
 async fn clear_listener_serves_http1() {
-    let edge = Edge::new(limits());
+    let edge = Edge::new(limits(), None);
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(edge.serve(listener, Cover::Clear, router(Arc::default())));

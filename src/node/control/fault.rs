@@ -82,6 +82,7 @@ mod tests {
             empty_timeout: Duration::from_secs(5),
             sessions_max: 9,
             rooms_max: 9,
+            relay: crate::turn::credentials::RelaySecrets::new(&[], "secret"),
         };
         Control::new(config, Chance::new([7; 32]))
     }

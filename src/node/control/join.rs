@@ -1,7 +1,7 @@
 //! Joining: over a signalling connection, by WHIP, by WHEP.
 
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid};
+use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid, WorkerIndex};
 use crate::model::media::{Codec, Encryption, MediaKind, TrackSource};
 use crate::model::time::Moment;
 use crate::node::request::{ConnId, Connect, Connected, Refusal, Reply};
@@ -9,6 +9,7 @@ use crate::node::sdp;
 use crate::room::JoinError;
 use crate::room::command::{AddTrack, Joining, Layout, Signal};
 use crate::room::notice::{LeaveReason, Outcome};
+use crate::turn::credentials::RelayUser;
 
 use super::{Caller, Control, ControlOutput};
 
@@ -57,7 +58,7 @@ impl Control {
         let key = self.room_to_join(&connect.grants, now)?;
         let session = SessionId(self.next_id());
         self.attach(conn, session);
-        let accepted = Connected { session, resumed: false };
+        let accepted = Connected { session, resumed: false, relay: self.relay_user(key, session) };
         // First the reply, so that the notices find the connection open; taken back if the room refuses.
         let mark = self.out.len();
         self.out.push_back(ControlOutput::Connected(caller, Ok(accepted)));
@@ -70,6 +71,7 @@ impl Control {
             protocol: connect.protocol,
         };
         if let Err(refusal) = self.enter(key, joining, now) {
+            self.relayed.remove(&session);
             self.out.truncate(mark);
             self.detach(conn, session);
             return Err(refusal);
@@ -114,7 +116,8 @@ impl Control {
             self.out.push_back(ControlOutput::HangUp(old));
         }
         self.attach(conn, session);
-        self.out.push_back(ControlOutput::Connected(caller, Ok(Connected { session, resumed: true })));
+        let relay = self.relay_user(key, session);
+        self.out.push_back(ControlOutput::Connected(caller, Ok(Connected { session, resumed: true, relay })));
         self.with_room(key, |room, _, out| {
             room.resume(session, out);
             if let Some(state) = &connect.sync {
@@ -122,6 +125,19 @@ impl Control {
             }
         });
         Ok(())
+    }
+
+    /// Whom the relay knows a session as, from its beginning to its end.
+    fn relay_user(&mut self, key: RoomKey, session: SessionId) -> RelayUser {
+        if let Some((_, user)) = self.relayed.get(&session) {
+            return *user;
+        }
+        let room = self.rooms.get(&key);
+        let worker = room.map_or(WorkerIndex(0), |entry| entry.worker);
+        let group = room.map_or(0, |entry| self.config.relay.group(entry.room.id()));
+        let user = RelayUser::fresh(Some(worker), group, &mut self.chance);
+        self.relayed.insert(session, (worker, user));
+        user
     }
 
     fn attach(&mut self, conn: ConnId, session: SessionId) {

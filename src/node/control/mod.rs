@@ -17,6 +17,7 @@ use crate::room::command::Signal;
 use crate::room::media::{MediaCommand, MediaEvent};
 use crate::room::notice::{LeaveReason, Notice};
 use crate::room::{Effect, Room};
+use crate::turn::credentials::{RelaySecrets, RelayUser};
 
 use super::request::{ConnId, Connect, Connected, Refusal, Reply, Request};
 
@@ -37,6 +38,8 @@ pub struct ControlConfig {
     pub sessions_max: usize,
     /// Most rooms of the whole server.
     pub rooms_max: usize,
+    /// What credentials of the relay are made with.
+    pub relay: RelaySecrets,
 }
 
 /// A caller that waits for an answer.
@@ -125,6 +128,8 @@ pub struct Control {
     awaiting: BTreeMap<SessionId, Caller>,
     /// When sessions began to join, until their media stands.
     joining: BTreeMap<SessionId, Instant>,
+    /// Whom the relay knows sessions as.
+    relayed: BTreeMap<SessionId, (WorkerIndex, RelayUser)>,
     writes: BTreeMap<Ticket, Waiting>,
     /// Names of rooms whose making is being written.
     creating: BTreeSet<RoomId>,
@@ -150,6 +155,7 @@ impl Control {
             connection_of: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             joining: BTreeMap::new(),
+            relayed: BTreeMap::new(),
             writes: BTreeMap::new(),
             creating: BTreeSet::new(),
             broken: Vec::new(),
@@ -200,13 +206,14 @@ impl Control {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 6] {
+    pub fn sizes(&self) -> [(&'static str, usize); 7] {
         [
             ("rooms", self.rooms.len()),
             ("sessions", self.sessions.len()),
             ("connections", self.connections.len()),
             ("awaiting", self.awaiting.len()),
             ("joining", self.joining.len()),
+            ("relayed", self.relayed.len()),
             ("writes", self.writes.len()),
         ]
     }
@@ -308,6 +315,10 @@ impl Control {
     fn end(&mut self, session: SessionId) {
         self.sessions.remove(&session);
         self.joining.remove(&session);
+        if let Some((worker, user)) = self.relayed.remove(&session) {
+            let RelayUser { group, person, .. } = user;
+            self.out.push_back(ControlOutput::Media(worker, MediaCommand::EndRelay { group, person }));
+        }
         self.not_answered(session, "the session ended before the answer");
         if let Some(conn) = self.connection_of.remove(&session) {
             self.connections.remove(&conn);

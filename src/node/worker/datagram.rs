@@ -6,34 +6,46 @@ use str0m::Input;
 use str0m::net::{Protocol, Receive};
 
 use crate::node::peer::{PATHS_MAX, Path, PeerIndex};
-use crate::node::route::{Route, local_ufrag};
+use crate::node::route::{Route, is_for_relay, local_ufrag};
+use crate::turn::Flow;
+use crate::turn::peers::is_virtual;
 
 use super::{Worker, WorkerOutput};
 
 /// Longest datagram that is looked at, in bytes; WebRTC keeps below 1,500.
 pub const DATAGRAM_MAX: usize = 1_500;
-/// How a response to a connectivity check begins (RFC 8489 §5).
-const BINDING_RESPONSE: [u8; 2] = [0x01, 0x01];
 
 impl Worker {
     pub(super) fn datagram(&mut self, source: SocketAddr, local: SocketAddr, bytes: &[u8], own_socket: bool) {
         if bytes.len() > DATAGRAM_MAX {
             return self.drop_datagram("oversize");
         }
-        let Some(peer) = self.owner(source, local, bytes, own_socket) else { return };
-        let room = self.peer(peer).map(|peer| peer.room);
-        if room.is_some() {
-            self.guard(peer, |worker| worker.receive(peer, source, local, bytes));
+        let flow = Flow { remote: source, local, stream: None };
+        if own_socket && is_virtual(source.ip()) {
+            return self.drop_datagram("forged");
+        }
+        if !own_socket && is_virtual(local.ip()) {
+            // Another worker's SFU speaks to a client of this relay.
+            return self.turn.deliver(local, source, bytes, self.now);
+        }
+        if is_for_relay(bytes) { self.relay(flow, bytes, own_socket) } else { self.media(flow, bytes, own_socket) }
+    }
+
+    /// Takes a datagram of ICE, DTLS, RTP or RTCP.
+    pub(super) fn media(&mut self, flow: Flow, bytes: &[u8], own_socket: bool) {
+        if let Some(peer) = self.owner(flow, bytes, own_socket) {
+            self.guard(peer, |worker| worker.receive(peer, flow, bytes));
         }
     }
 
     /// Finds the peer of a datagram, or sends it where it belongs, or drops it.
-    fn owner(&mut self, source: SocketAddr, local: SocketAddr, bytes: &[u8], own_socket: bool) -> Option<PeerIndex> {
+    fn owner(&mut self, flow: Flow, bytes: &[u8], own_socket: bool) -> Option<PeerIndex> {
+        let Flow { remote: source, local, stream } = flow;
         if let Some(ufrag) = local_ufrag(bytes) {
             if let Some(peer) = self.by_ufrag.get(ufrag) {
                 return Some(*peer);
             }
-        } else if let Some(peer) = self.by_address.get(&source) {
+        } else if let Some(peer) = stream.map_or_else(|| self.by_address.get(&source), |stream| self.by_stream.get(&stream)) {
             return Some(*peer);
         }
         // What was handed over once is not handed on: two workers cannot play ball with it.
@@ -48,10 +60,15 @@ impl Worker {
         None
     }
 
-    fn receive(&mut self, index: PeerIndex, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
+    fn receive(&mut self, index: PeerIndex, flow: Flow, bytes: &[u8]) {
         let now = self.now;
-        let Some(destination) = self.candidate_for(local) else { return self.drop_datagram("no candidate") };
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return self.drop_datagram("malformed") };
+        let source = flow.remote;
+        let (protocol, candidates) = match flow.stream {
+            None => (Protocol::Udp, &self.config.candidates),
+            Some(_) => (Protocol::Tcp, &self.config.tcp_candidates),
+        };
+        let Some(destination) = candidate_for(candidates, flow.local) else { return self.drop_datagram("no candidate") };
+        let Ok(receive) = Receive::new(protocol, source, destination, bytes) else { return self.drop_datagram("malformed") };
         let Some(peer) = self.peer_mut(index) else { return };
         peer.clock = peer.clock.max(now);
         let input = Input::Receive(peer.clock, receive);
@@ -60,70 +77,76 @@ impl Worker {
             return self.drop_datagram("not accepted");
         }
         let check = local_ufrag(bytes).is_some();
-        let known = peer.paths.iter().any(|path| path.remote == source);
+        let known = peer.paths.iter().any(|path| path.is_like(flow));
         let before = self.before_packet(index, bytes);
         let Some(peer) = self.peer_mut(index) else { return };
         let refused = peer.rtc.handle_input(input).is_err();
         if refused {
             self.drop_datagram("refused");
         } else if check && !known {
-            self.proved(index, Path { remote: source, local, proved: now });
+            self.proved(index, Path { flow, proved: now });
         }
-        let mark = self.out.len();
+        self.last_response = None;
         self.drain(index);
         if let Some(before) = before {
             self.after_packet(index, &before);
         }
         if check && known && !refused {
             // From an address that it knows, str0m admits checks unread; it answers only those with the right password.
-            if self.answered(mark, source, bytes) {
-                self.proved(index, Path { remote: source, local, proved: now });
+            if self.last_response.is_some_and(|(client, id)| client == source && bytes.get(8..20) == Some(&id[..])) {
+                self.proved(index, Path { flow, proved: now });
             } else {
                 self.drop_datagram("check");
             }
         }
     }
 
-    /// Whether a connectivity check has its response among the outputs since `mark`.
-    fn answered(&self, mark: usize, source: SocketAddr, check: &[u8]) -> bool {
-        self.out.range(mark.min(self.out.len())..).any(|output| match output {
-            WorkerOutput::Transmit { destination, bytes, .. } => {
-                *destination == source && bytes.starts_with(&BINDING_RESPONSE) && bytes.get(8..20) == check.get(8..20)
-            }
-            _ => false,
-        })
-    }
-
     /// A connectivity check came through with the right password: the address is this peer's.
     fn proved(&mut self, index: PeerIndex, path: Path) {
         let Some(peer) = self.peer_mut(index) else { return };
         peer.heard = path.proved;
-        peer.paths.retain(|known| known.remote != path.remote);
+        peer.paths.retain(|known| !known.is_like(path.flow));
         peer.paths.insert(0, path);
-        let forgotten = if peer.paths.len() > PATHS_MAX { peer.paths.pop() } else { None };
-        if let Some(old) = forgotten
-            && self.by_address.get(&old.remote) == Some(&index)
+        if peer.paths.len() > PATHS_MAX
+            && let Some(old) = peer.paths.pop()
         {
-            self.by_address.remove(&old.remote);
+            self.forget_path(index, &old);
+        }
+        let remote = path.flow.remote;
+        if let Some(stream) = path.flow.stream {
+            self.by_stream.insert(stream, index);
+            return;
         }
         // Another session may have proved the same address since; whoever proves it last has it.
-        if self.by_address.insert(path.remote, index) != Some(index) {
-            self.router.forget(path.remote);
+        if self.by_address.insert(remote, index) != Some(index) {
+            self.router.forget(remote);
         }
         // Said with every check, because another worker may have missed the news or forgotten it.
-        self.out.push_back(WorkerOutput::Learned { source: path.remote });
+        self.out.push_back(WorkerOutput::Learned { source: remote, relay: false });
     }
 
-    /// The candidate that the client used to reach `local`: the address itself, or the advertised one before a NAT.
-    fn candidate_for(&self, local: SocketAddr) -> Option<SocketAddr> {
-        let candidates = &self.config.candidates;
-        let same_family = |candidate: &&SocketAddr| candidate.is_ipv4() == local.is_ipv4();
-        let exact = candidates.iter().find(|candidate| **candidate == local);
-        let port = || candidates.iter().find(|candidate| same_family(candidate) && candidate.port() == local.port());
-        exact.or_else(port).or_else(|| candidates.iter().find(same_family)).copied()
+    /// A path is no peer's any more, unless another has proved it since.
+    pub(super) fn forget_path(&mut self, index: PeerIndex, path: &Path) {
+        match path.flow.stream {
+            Some(stream) if self.by_stream.get(&stream) == Some(&index) => {
+                self.by_stream.remove(&stream);
+            }
+            None if self.by_address.get(&path.flow.remote) == Some(&index) => {
+                self.by_address.remove(&path.flow.remote);
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn drop_datagram(&mut self, reason: &'static str) {
         *self.stats.dropped_datagrams.entry(reason).or_default() += 1;
     }
+}
+
+/// The candidate that the client used to reach `local`: the address itself, or the advertised one before a NAT.
+fn candidate_for(candidates: &[SocketAddr], local: SocketAddr) -> Option<SocketAddr> {
+    let same_family = |candidate: &&SocketAddr| candidate.is_ipv4() == local.is_ipv4();
+    let exact = candidates.iter().find(|candidate| **candidate == local);
+    let port = || candidates.iter().find(|candidate| same_family(candidate) && candidate.port() == local.port());
+    exact.or_else(port).or_else(|| candidates.iter().find(same_family)).copied()
 }

@@ -9,7 +9,7 @@ use crate::model::stats::Direction;
 use crate::node::peer::{Peer, PeerIndex};
 use crate::room::media::MediaEvent;
 
-use super::{Worker, WorkerOutput};
+use super::Worker;
 
 /// Most datagrams that a removed peer may still cause.
 const GOODBYE_MAX: usize = 16;
@@ -55,10 +55,9 @@ impl Worker {
                     break peer.rtc.is_alive();
                 }
                 Ok(Output::Transmit(transmit)) => {
-                    let (destination, local) = peer.way_to(transmit.destination, otherwise);
+                    let way = peer.way_to(&transmit, otherwise);
                     extra |= peer.outbox.sent(&transmit.contents);
-                    let bytes = transmit.contents.into();
-                    self.out.push_back(WorkerOutput::Transmit { destination, local, bytes });
+                    self.transmit(way, transmit.contents.into());
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
                     peer.opened += 1;
@@ -83,8 +82,8 @@ impl Worker {
         for _ in 0..GOODBYE_MAX {
             match peer.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
-                    let (destination, local) = peer.way_to(transmit.destination, otherwise);
-                    self.out.push_back(WorkerOutput::Transmit { destination, local, bytes: transmit.contents.into() });
+                    let way = peer.way_to(&transmit, otherwise);
+                    self.transmit(way, transmit.contents.into());
                 }
                 Ok(Output::Event(_)) => {}
                 Ok(Output::Timeout(_)) | Err(_) => return,

@@ -55,13 +55,24 @@ mod tests {
     use super::*;
     use crate::model::chance::Chance;
     use crate::model::ids::{Identity, RoomKey, Sid, WorkerIndex};
+    use crate::model::time::Moment;
     use crate::node::worker::{WorkerConfig, WorkerInput, WorkerOutput};
     use crate::room::command::Layout;
     use crate::room::media::{MediaCommand, MediaRights};
+    use crate::turn::TurnConfig;
+    use crate::turn::credentials::RelaySecrets;
 
     fn worker_with_two_rooms(now: Instant) -> Worker {
         str0m::crypto::from_feature_flags().install_process_default();
-        let config = WorkerConfig { index: WorkerIndex(0), workers: 1, candidates: vec!["192.0.2.1:3478".parse().unwrap()] };
+        let started = Moment { instant: now, wall: std::time::Duration::ZERO };
+        let relay = TurnConfig::closed(RelaySecrets::new(&[], "secret"), [5; 32], started);
+        let config = WorkerConfig {
+            index: WorkerIndex(0),
+            workers: 1,
+            candidates: vec!["192.0.2.1:3478".parse().unwrap()],
+            tcp_candidates: Vec::new(),
+            relay,
+        };
         let mut worker = Worker::new(config, Chance::new([1; 32]), now);
         let rights = MediaRights { publish: true, subscribe: true, data: true, hidden: false };
         for number in [1, 2] {

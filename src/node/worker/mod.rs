@@ -9,6 +9,7 @@ mod forward;
 mod negotiate;
 mod orders;
 mod quality;
+mod relay;
 mod rooms;
 
 use std::cmp::Reverse;
@@ -17,13 +18,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::model::chance::Chance;
-use crate::model::ids::{RoomKey, SessionId, WorkerIndex};
+use crate::model::ids::{RoomKey, SessionId, StreamId, WorkerIndex};
 use crate::model::map::{Seeded, SeededMap};
-use crate::model::stats::WorkerStats;
+use crate::model::stats::{Direction, WorkerStats};
+use crate::model::time::Moment;
 use crate::room::media::{MediaCommand, MediaEvent, MediaRights};
+use crate::turn::framing::Framing;
+use crate::turn::{Flow, Turn, TurnConfig};
 
 use super::peer::{Peer, PeerIndex, RoomIndex};
 use super::route::Router;
+use relay::from_relay;
 use rooms::MediaRoom;
 
 /// Deadlines are served on this common tick, so that what many sessions release leaves in one system call.
@@ -43,6 +48,10 @@ pub struct WorkerConfig {
     pub workers: usize,
     /// The addresses that clients can reach, as ICE host candidates (RFC 8445 §5.1.1).
     pub candidates: Vec<SocketAddr>,
+    /// The addresses of the TCP side, as passive candidates (RFC 6544 §4.1).
+    pub tcp_candidates: Vec<SocketAddr>,
+    /// The relay. Whose it is and where the SFU is, it learns from the fields above.
+    pub relay: TurnConfig,
 }
 
 /// Something for a worker to do.
@@ -66,13 +75,44 @@ pub enum WorkerInput<'a> {
         /// What it says.
         bytes: &'a [u8],
     },
+    /// A message from a TCP or TLS connection.
+    Stream {
+        /// The connection, with both ends.
+        flow: Flow,
+        /// How its messages are framed: that tells ICE from TURN.
+        framing: Framing,
+        /// What it says.
+        bytes: &'a [u8],
+    },
+    /// A connection is gone.
+    StreamClosed(StreamId),
     /// Another worker authenticated this source.
     Learned {
         /// The source.
         source: SocketAddr,
         /// Whose it is.
         worker: WorkerIndex,
+        /// Whether as a client of the relay.
+        relay: bool,
     },
+    /// A socket of the open relay stands, or could not be opened.
+    RelayBound {
+        /// Its address.
+        relayed: SocketAddr,
+        /// Whether it stands.
+        opened: bool,
+    },
+    /// A datagram came to a socket of the open relay.
+    FromPeer {
+        /// The socket's address.
+        relayed: SocketAddr,
+        /// Who sent it.
+        peer: SocketAddr,
+        /// What it says.
+        bytes: &'a [u8],
+    },
+    /// What the clocks say: the wall clock may have been set since.
+    Clock(Moment),
     /// An order of the control core.
     Command(MediaCommand),
     /// Time has passed.
@@ -88,7 +128,9 @@ pub enum WorkerOutput {
         destination: SocketAddr,
         /// Which of our addresses it leaves from.
         local: SocketAddr,
-        /// What it says.
+        /// The TCP or TLS connection that it leaves by; `None` is UDP.
+        stream: Option<StreamId>,
+        /// What it says. The buffer may come back by [`Worker::recycle`].
         bytes: Vec<u8>,
     },
     /// Give a datagram to the worker that owns it.
@@ -106,6 +148,27 @@ pub enum WorkerOutput {
     Learned {
         /// The source.
         source: SocketAddr,
+        /// Whether as a client of the relay.
+        relay: bool,
+    },
+    /// Open a socket of the open relay, then say [`WorkerInput::RelayBound`].
+    RelayBind {
+        /// Its address.
+        relayed: SocketAddr,
+    },
+    /// Close a socket of the open relay.
+    RelayUnbind {
+        /// Its address.
+        relayed: SocketAddr,
+    },
+    /// Send from a socket of the open relay.
+    RelayEgress {
+        /// The socket.
+        relayed: SocketAddr,
+        /// Where to.
+        peer: SocketAddr,
+        /// What it says. The buffer may come back by [`Worker::recycle`].
+        bytes: Vec<u8>,
     },
     /// Tell the control core.
     Event(MediaEvent),
@@ -143,7 +206,15 @@ pub struct Worker {
     sessions: BTreeMap<SessionId, Session>,
     by_address: SeededMap<SocketAddr, PeerIndex>,
     by_ufrag: SeededMap<Vec<u8>, PeerIndex>,
+    by_stream: SeededMap<StreamId, PeerIndex>,
     router: Router,
+    /// Which worker has a client of the relay.
+    relay_router: Router,
+    turn: Turn,
+    /// When the clocks were told last.
+    clocks: Moment,
+    /// The client and number of the last response to a connectivity check that was sent.
+    last_response: Option<(SocketAddr, [u8; 12])>,
     alarms: BinaryHeap<Reverse<(Instant, Alarm)>>,
     ready: Vec<PeerIndex>,
     out: VecDeque<WorkerOutput>,
@@ -156,8 +227,15 @@ impl Worker {
     #[must_use]
     pub fn new(config: WorkerConfig, mut chance: Chance, now: Instant) -> Self {
         let seeded = Seeded::new(chance.next_u64());
-        let router = Router::new(config.index, config.workers, seeded);
+        let router = || Router::new(config.index, config.workers, seeded);
+        let relay = TurnConfig { index: config.index, workers: config.workers, sfu: config.candidates.clone(), ..config.relay.clone() };
         Self {
+            by_stream: seeded.map(),
+            relay_router: router(),
+            clocks: relay.started,
+            turn: Turn::new(relay, chance.fork()),
+            last_response: None,
+            router: router(),
             config,
             chance,
             epoch: now,
@@ -169,7 +247,6 @@ impl Worker {
             sessions: BTreeMap::new(),
             by_address: seeded.map(),
             by_ufrag: seeded.map(),
-            router,
             alarms: BinaryHeap::new(),
             ready: Vec::new(),
             out: VecDeque::new(),
@@ -184,7 +261,13 @@ impl Worker {
         match input {
             WorkerInput::Datagram { source, local, bytes } => self.datagram(source, local, bytes, true),
             WorkerInput::HandedOver { source, local, bytes } => self.datagram(source, local, bytes, false),
-            WorkerInput::Learned { source, worker } => {
+            WorkerInput::Stream { flow, framing, bytes } => self.stream(flow, framing, bytes),
+            WorkerInput::StreamClosed(stream) => self.stream_closed(stream),
+            WorkerInput::RelayBound { relayed, opened } => self.turn.bound(relayed, opened, self.now),
+            WorkerInput::FromPeer { relayed, peer, bytes } => self.turn.deliver(relayed, peer, bytes, self.now),
+            WorkerInput::Clock(moment) => self.clocks = moment,
+            WorkerInput::Learned { source, worker, relay: true } => self.relay_router.learn(source, worker, now),
+            WorkerInput::Learned { source, worker, relay: false } => {
                 // The address changed hands: a former session of ours must not get its datagrams.
                 if worker != self.config.index {
                     self.by_address.remove(&source);
@@ -199,7 +282,7 @@ impl Worker {
     /// The next thing to be done, `None` when there is nothing more.
     pub fn poll(&mut self) -> Option<WorkerOutput> {
         loop {
-            if let Some(output) = self.out.pop_front() {
+            if let Some(output) = self.out.pop_front().or_else(|| self.turn.poll().map(from_relay)) {
                 return Some(output);
             }
             let Some(index) = self.ready.pop() else {
@@ -216,7 +299,8 @@ impl Worker {
     /// When [`WorkerInput::Timeout`] is due, and what for.
     #[must_use]
     pub fn next_timeout(&self) -> (Instant, &'static str) {
-        let sweep = (self.sweep_at, "sweep");
+        let relay = self.turn.next_timeout().map(|due| (due, "relay"));
+        let sweep = relay.map_or((self.sweep_at, "sweep"), |relay| relay.min((self.sweep_at, "sweep")));
         let Some(Reverse((due, alarm))) = self.alarms.peek() else { return sweep };
         let name = match alarm {
             Alarm::Peer(_) => "peer",
@@ -231,15 +315,31 @@ impl Worker {
         self.config.index
     }
 
-    /// What the worker has counted since its start.
+    /// Takes a sent buffer back, so that relayed packets need no new one each.
+    pub fn recycle(&mut self, bytes: Vec<u8>) {
+        self.turn.recycle(bytes);
+    }
+
+    /// What the worker has counted since its start, but for its relay.
     #[must_use]
     pub fn stats(&self) -> &WorkerStats {
         &self.stats
     }
 
+    /// What its relay has counted.
+    #[must_use]
+    pub fn relay_stats(&self) -> WorkerStats {
+        let counted = self.turn.stats();
+        let mut stats = WorkerStats { turn_allocations: counted.allocations, dropped_datagrams: counted.dropped, ..WorkerStats::default() };
+        stats.turn_bytes.add(Direction::In, counted.bytes_in);
+        stats.turn_bytes.add(Direction::Out, counted.bytes_out);
+        stats
+    }
+
     /// Sizes of what grows with load: peers, rooms, sessions, addresses, user names, routes, timers.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 7] {
+    pub fn sizes(&self) -> [(&'static str, usize); 14] {
+        let [allocations, relayed, users, timers, sources] = self.turn.sizes();
         [
             ("peers", self.peers.iter().flatten().count()),
             ("rooms", self.rooms.iter().flatten().count()),
@@ -248,6 +348,13 @@ impl Worker {
             ("user names", self.by_ufrag.len()),
             ("routes", self.router.len()),
             ("timers", self.alarms.len()),
+            ("streams", self.by_stream.len()),
+            ("relay routes", self.relay_router.len()),
+            allocations,
+            relayed,
+            users,
+            timers,
+            sources,
         ]
     }
 
@@ -270,6 +377,7 @@ impl Worker {
                 Alarm::Room(index) => self.room_alarm(index, due),
             }
         }
+        self.turn.handle_timeout(horizon);
         if self.now >= self.sweep_at {
             self.sweep_at = self.now + SWEEP;
             self.sweep();
@@ -306,6 +414,7 @@ impl Worker {
     /// Ends sessions without consent, forgets routes, tells connection quality.
     fn sweep(&mut self) {
         self.router.expire(self.now);
+        self.relay_router.expire(self.now);
         let lost: Vec<SessionId> = self.sessions.iter().filter(|(_, session)| self.is_lost(session)).map(|(id, _)| *id).collect();
         for session in lost {
             self.event(MediaEvent::Lost { session });

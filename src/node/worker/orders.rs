@@ -10,6 +10,7 @@ use crate::room::media::{MediaCommand, MediaEvent, MediaRights, TrackSpec};
 use crate::sfu::keyframes::KeyframeThrottle;
 use crate::sfu::layers::Layers;
 use crate::sfu::sealed::SealProbe;
+use crate::turn::credentials::RelayUser;
 
 use super::rooms::MediaTrack;
 use super::{Session, Worker};
@@ -25,7 +26,7 @@ impl Worker {
 
     fn room_concerned(&self, command: &MediaCommand) -> Option<RoomIndex> {
         let session = match command {
-            MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } => return None,
+            MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } | MediaCommand::EndRelay { .. } => return None,
             MediaCommand::AddSession { room, .. } => return self.by_key.get(room).copied(),
             MediaCommand::RemoveSession { session }
             | MediaCommand::Offer { session, .. }
@@ -50,6 +51,7 @@ impl Worker {
                 self.add_session(session, room, &sid, identity, layout, rights);
             }
             MediaCommand::RemoveSession { session } => self.remove_session(session),
+            MediaCommand::EndRelay { group, person } => self.turn.revoke(RelayUser { worker: None, group, person }),
             MediaCommand::Offer { session, sdp, id } => self.offer(session, &sdp, id),
             MediaCommand::Answer { session, sdp, id } => self.answer(session, &sdp, id),
             MediaCommand::Trickle { session, leg, candidate } => self.trickle(session, leg, &candidate),
@@ -86,7 +88,7 @@ impl Worker {
         });
         self.by_ufrag.insert(creds.ufrag.clone().into_bytes(), index);
         let spec = PeerSpec { session, sid: sid.clone(), room, leg, creds };
-        self.peers[index.0 as usize] = Some(Box::new(Peer::new(spec, &self.config.candidates, self.now)));
+        self.peers[index.0 as usize] = Some(Box::new(Peer::new(spec, &self.config, self.now)));
         index
     }
 
@@ -126,9 +128,7 @@ impl Worker {
             self.by_ufrag.remove(creds.ufrag.as_bytes());
         }
         for path in &peer.paths {
-            if self.by_address.get(&path.remote) == Some(&index) {
-                self.by_address.remove(&path.remote);
-            }
+            self.forget_path(index, &path);
         }
         self.ready.retain(|ready| *ready != index);
         self.free_peers.push(index);

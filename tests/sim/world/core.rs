@@ -151,7 +151,7 @@ impl World {
         let dropped = self.dropped(worker);
         let input = match post {
             Post::HandedOver { source, local, bytes } => WorkerInput::HandedOver { source: *source, local: *local, bytes },
-            Post::Learned { source, worker } => WorkerInput::Learned { source: *source, worker: *worker },
+            Post::Learned { source, worker, relay } => WorkerInput::Learned { source: *source, worker: *worker, relay: *relay },
             Post::Command(command) => WorkerInput::Command(command.clone()),
         };
         self.workers[worker].handle(input, now);
@@ -227,13 +227,16 @@ impl World {
     fn poll_worker(&mut self, worker: usize) {
         while let Some(output) = self.workers[worker].poll() {
             match output {
-                WorkerOutput::Transmit { destination, local, bytes } => self.transmit(destination, local, bytes),
+                WorkerOutput::Transmit { destination, local, bytes, .. } => self.transmit(destination, local, bytes),
                 WorkerOutput::HandOver { worker: to, source, local, bytes } => {
                     let at = self.now + self.millis(0..2);
                     let to = usize::from(to.0);
                     self.mail.send(Lane::WorkerToWorker(worker, to), at, Mail::Worker(to, Post::HandedOver { source, local, bytes }));
                 }
-                WorkerOutput::Learned { source } => self.learned(worker, source),
+                WorkerOutput::Learned { source, relay } => self.learned(worker, source, relay),
+                WorkerOutput::RelayBind { .. } | WorkerOutput::RelayUnbind { .. } | WorkerOutput::RelayEgress { .. } => {
+                    panic!("the closed relay has no sockets")
+                }
                 WorkerOutput::Event(event) => {
                     self.journal.note(self.now, "event", &event_name(&event), || event_name(&event));
                     let at = self.now + self.millis(0..4);
@@ -243,14 +246,14 @@ impl World {
         }
     }
 
-    fn learned(&mut self, worker: usize, source: SocketAddr) {
+    fn learned(&mut self, worker: usize, source: SocketAddr, relay: bool) {
         let owner = self.workers[worker].index();
         self.proved.insert(source, worker);
         for to in (0..self.workers.len()).filter(|to| *to != worker) {
             // A full mailbox loses it.
             if self.dice.u8(..20) != 0 {
                 let at = self.now + self.millis(0..3);
-                self.mail.send(Lane::WorkerToWorker(worker, to), at, Mail::Worker(to, Post::Learned { source, worker: owner }));
+                self.mail.send(Lane::WorkerToWorker(worker, to), at, Mail::Worker(to, Post::Learned { source, worker: owner, relay }));
             }
         }
     }

@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use konsil::model::chance::Chance;
 use konsil::model::ids::{Sid, WorkerIndex};
+use konsil::model::time::Moment;
 use konsil::node::control::{Caller, Control, ControlConfig};
 use konsil::node::request::ConnId;
 use konsil::node::worker::{Worker, WorkerConfig};
 use konsil::room::command::Leg;
+use konsil::turn::TurnConfig;
+use konsil::turn::credentials::RelaySecrets;
 
 use crate::client::{Client, ClientId, Plan};
 use crate::invariants::Verdict;
@@ -104,6 +107,7 @@ impl World {
             empty_timeout: EMPTY_ROOM,
             sessions_max: 64,
             rooms_max: 8,
+            relay: konsil::turn::credentials::RelaySecrets::new(&[], "secret"),
         };
         let control = Control::new(config, chance());
         let mut candidates: Vec<SocketAddr> = vec!["10.0.0.1:3478".parse().expect("an address")];
@@ -111,9 +115,14 @@ impl World {
         if dice.u8(..4) == 0 {
             candidates.push("10.0.0.1:443".parse().expect("an address"));
         }
+        let relay = TurnConfig::closed(RelaySecrets::new(&[], "secret"), [5; 32], Moment { instant: epoch(), wall: Duration::ZERO });
         let worker = |(index, chance): (usize, Chance)| {
             let index = WorkerIndex(u8::try_from(index).expect("few workers"));
-            Worker::new(WorkerConfig { index, workers: WORKERS, candidates: candidates.clone() }, chance, epoch())
+            Worker::new(
+                WorkerConfig { index, workers: WORKERS, candidates: candidates.clone(), tcp_candidates: Vec::new(), relay: relay.clone() },
+                chance,
+                epoch(),
+            )
         };
         Self {
             now: epoch(),
