@@ -18,14 +18,20 @@ use std::time::Duration;
 
 use call::Call;
 
+fn counted(call: &Call) -> std::collections::BTreeMap<&'static str, u64> {
+    let mut stats = call.worker.stats().clone();
+    stats.merge(&call.worker.relay_stats());
+    stats.dropped_datagrams
+}
+
 /// Datagrams that the worker dropped, for whatever reason.
 fn dropped(call: &Call) -> u64 {
-    call.worker.stats().dropped_datagrams.values().sum()
+    counted(call).values().sum()
 }
 
 /// Those for one reason.
 fn dropped_as(call: &Call, reason: &str) -> u64 {
-    call.worker.stats().dropped_datagrams.get(reason).copied().unwrap_or(0)
+    counted(call).get(reason).copied().unwrap_or(0)
 }
 
 /// One guest speaks for 200 ms, and the other hears every packet.

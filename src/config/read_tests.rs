@@ -54,6 +54,17 @@ fn every_key_is_read() {
         media.receive_buffer = 1_048_576
         media.send_buffer = 65536
         metrics.listen = "0.0.0.0:9478"
+        media.tcp_listen = ["0.0.0.0:80"]
+        turn.relay = "open"
+        turn.secrets = ["0123456789abcdefghij"]
+        turn.realm = "clinic.example"
+        turn.ports = "50000-50999"
+        turn.allow_peers = ["10.0.0.0/8"]
+        turn.allocations_per_user = 9
+        turn.allocations = 100
+        turn.permissions = 10
+        turn.channels = 11
+        turn.bits_per_s = 1000000
         rooms.auto_create = false
         rooms.auto_e2ee = "required"
         rooms.max_participants = 2

@@ -1,4 +1,4 @@
-//! STUN and TURN servers as clients are told of them: this one, under the name by which they reached it.
+//! ICE servers as clients are told of them: this one, under the name by which they reached it.
 
 use livekit_protocol as lk;
 use serde::Serialize;

@@ -164,12 +164,12 @@ async fn clear_http_is_told_to_use_https() {
 async fn strangers_are_closed_and_counted() {
     let bed = bed(limits());
     let stun = b"\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl";
-    for bytes in [&stun[..], b"SSH-2.0-x\r\n".to_ascii_lowercase().as_slice(), b"\x16\x02\x00", b"\x00"] {
+    for bytes in [&stun[..], b"SSH-2.0-x\r\n".to_ascii_lowercase().as_slice(), b"\x16\x02\x00"] {
         assert!(exchange(TcpStream::connect(bed.address).await.unwrap(), bytes).await.is_empty());
     }
-    assert_eq!(refused(&bed.edge, Refusal::Unknown).await, 4);
+    assert_eq!(refused(&bed.edge, Refusal::Unknown).await, 3);
     exchange(tls(bed.address, &bed.pem, "http/1.1").await.unwrap(), stun).await;
-    assert_eq!(refused(&bed.edge, Refusal::Unknown).await, 5);
+    assert_eq!(refused(&bed.edge, Refusal::Unknown).await, 4);
     // A record that begins as TLS and goes on as noise.
     exchange(TcpStream::connect(bed.address).await.unwrap(), b"\x16\x03\x01\x00\x05hello").await;
     assert_eq!(refused(&bed.edge, Refusal::Handshake).await, 1);
@@ -186,6 +186,9 @@ async fn silent_clients_are_cut_at_each_step() {
     let silent_first = bed(EdgeLimits { first_bytes: SHORT, ..limits() });
     exchange(TcpStream::connect(silent_first.address).await.unwrap(), b"").await;
     assert_eq!(refused(&silent_first.edge, Refusal::Slow).await, 1);
+    // It could become STUN.
+    exchange(TcpStream::connect(silent_first.address).await.unwrap(), b"\x00\x01").await;
+    assert_eq!(refused(&silent_first.edge, Refusal::Slow).await, 2);
 
     let silent_handshake = bed(EdgeLimits { handshake: SHORT, ..limits() });
     exchange(TcpStream::connect(silent_handshake.address).await.unwrap(), b"\x16\x03\x01\x02\x00").await;

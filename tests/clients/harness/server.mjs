@@ -27,7 +27,7 @@ export class Server {
     server.dir = mkdtempSync(path.join(tmpdir(), 'konsil-clients-'));
     server.logPath = path.join(server.dir, 'log');
     server.secrets = new Set();
-    await server.spawn({ KONSIL_HTTP_LISTEN: '[::]:0' });
+    await server.spawn({ KONSIL_HTTP_LISTEN: '[::]:0', ...options.listen });
     return server;
   }
 

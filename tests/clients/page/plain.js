@@ -43,8 +43,51 @@ function describe(part) {
   return part === undefined ? undefined : String(part);
 }
 
-/** Joins; with `audio` and `video` it publishes too. */
-window.enter = async ({ url, token, audio, video, autoSubscribe = true, ...rest }) => {
+const WAYS = {
+  udp: (url) => url.includes('transport=udp'),
+  tcp: (url) => url.startsWith('turn:') && url.includes('transport=tcp'),
+  tls: (url) => url.startsWith('turns:'),
+};
+
+/** From now on PeerConnections go through the relay only, by one of its ways. */
+function onlyThroughRelay(way) {
+  const narrow = (config = {}) => ({
+    ...config,
+    iceTransportPolicy: 'relay',
+    iceServers: (config.iceServers ?? [])
+      .map((server) => ({ ...server, urls: [server.urls].flat().filter(WAYS[way]) }))
+      .filter((server) => server.urls.length > 0),
+  });
+  const Direct = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Direct {
+    constructor(config) {
+      super(narrow(config));
+    }
+    setConfiguration(config) {
+      super.setConfiguration(narrow(config));
+    }
+  };
+}
+
+/** The pairs of candidates in use: of which type and protocol they are on this side. */
+window.pairs = async () => {
+  const { publisher, subscriber } = window.room.engine.pcManager;
+  const pairs = [];
+  for (const transport of [publisher, subscriber]) {
+    const report = await transport?.getStats();
+    report?.forEach((part) => {
+      if (part.type !== 'transport' || !part.selectedCandidatePairId) return;
+      const pair = report.get(part.selectedCandidatePairId);
+      const { candidateType, relayProtocol, protocol } = report.get(pair.localCandidateId);
+      pairs.push({ candidateType, relayProtocol, protocol });
+    });
+  }
+  return pairs;
+};
+
+/** Joins; with `audio` and `video` it publishes too. With `relay` (udp, tcp, tls) media go through the relay only. */
+window.enter = async ({ url, token, audio, video, relay, autoSubscribe = true, ...rest }) => {
+  if (relay) onlyThroughRelay(relay);
   const room = await makeRoom(rest);
   if (rest.key) await room.setE2EEEnabled(true);
   await room.connect(url, token, { autoSubscribe });

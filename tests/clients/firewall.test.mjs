@@ -1,0 +1,23 @@
+// Calls through firewalls: two open ports are enough, and one is too.
+
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+
+// The server's side of the cable is a namespace of the test's own; who is not root makes one in a user namespace.
+const UNSHARE = process.getuid() === 0 ? ['-n'] : ['-rn'];
+const CALL = path.join(import.meta.dirname, 'firewall/call.mjs');
+
+async function scene(name) {
+  const args = [...UNSHARE, '--', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, CALL, name];
+  const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  for (const out of [child.stdout, child.stderr]) out.on('data', (part) => (said += part));
+  const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
+  // Where namespaces cannot be made, unshare says so here.
+  if (code !== 0) throw new Error(`the call failed (${code}):\n${said}`);
+}
+
+test('with only 443/tcp open a call works', { timeout: 120_000 }, () => scene('only 443/tcp'));
+test('with the two ports open a call goes over UDP', { timeout: 120_000 }, () => scene('two ports'));
+test('when UDP dies in a call, media come back over TCP', { timeout: 150_000 }, () => scene('udp dies'));

@@ -1,0 +1,109 @@
+// Runs inside the network namespace of firewall.test.mjs: a server on its two ports, two browsers behind a firewall.
+// Throws if a call fails that must not.
+
+import assert from 'node:assert/strict';
+import { launchChromium, watch } from '../harness/chromium.mjs';
+import { Guest } from '../harness/guest.mjs';
+import { Network, SERVER } from '../harness/network.mjs';
+import { Server } from '../harness/server.mjs';
+import { until } from '../harness/until.mjs';
+
+const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
+const TLS_ONLY = ['tcp dport 443 accept'];
+const TWO_PORTS = ['tcp dport 443 accept', 'udp dport 3478 accept'];
+/** Media are back this soon after UDP died, in milliseconds. */
+const BACK_WITHIN = 5_000;
+
+const closing = [];
+const guests = [];
+
+async function guest(network, name) {
+  const browser = await launchChromium({ executablePath: network.wrap(CHROMIUM), loopback: false });
+  closing.push(() => browser.close());
+  const page = await browser.newPage();
+  const one = new Guest(page, name, watch(page));
+  guests.push(one);
+  return one;
+}
+
+/** How media leave the page: the selected pairs of its peer connections. */
+const pairs = (one) =>
+  one.page.evaluate(async () => {
+    const { publisher, subscriber } = window.konsil.room.engine.pcManager;
+    const all = [];
+    for (const transport of [publisher, subscriber]) {
+      const report = await transport?.getStats();
+      report?.forEach((part) => {
+        if (part.type !== 'transport' || !part.selectedCandidatePairId) return;
+        const { candidateType, protocol, relayProtocol } = report.get(report.get(part.selectedCandidatePairId).localCandidateId);
+        all.push({ candidateType, protocol, relayProtocol });
+      });
+    }
+    return all;
+  });
+
+const isUdp = ({ protocol, candidateType, relayProtocol }) => (candidateType === 'relay' ? relayProtocol === 'udp' : protocol === 'udp');
+
+async function meet(network, server) {
+  const [anna, bert] = await Promise.all([guest(network, 'Anna'), guest(network, 'Bert')]);
+  await anna.enter(server.run.host_link);
+  await bert.enter(await anna.invite());
+  await Promise.all([anna.meets([bert]), bert.meets([anna])]);
+  return [anna, bert];
+}
+
+const SCENES = {
+  async 'only 443/tcp'(network, server) {
+    network.allow(...TLS_ONLY);
+    const [anna, bert] = await meet(network, server);
+    for (const pair of [...(await pairs(anna)), ...(await pairs(bert))]) assert.ok(!isUdp(pair), JSON.stringify(pair));
+  },
+
+  async 'two ports'(network, server) {
+    network.allow(...TWO_PORTS);
+    const [anna, bert] = await meet(network, server);
+    const used = [...(await pairs(anna)), ...(await pairs(bert))];
+    assert.ok(used.length >= 2);
+    for (const pair of used) assert.ok(isUdp(pair), JSON.stringify(pair));
+  },
+
+  async 'udp dies'(network, server) {
+    network.allow(...TWO_PORTS);
+    const [anna, bert] = await meet(network, server);
+    network.allow(...TLS_ONLY);
+    const died = Date.now();
+    const still = await frames(bert, anna);
+    // Frames that were under way come at once; what comes after a pause is the new way's.
+    await until('media over TCP', async () => !(await pairs(bert)).some(isUdp) && (await frames(bert, anna)) > still + 10, { within: 60_000 });
+    const took = Date.now() - died;
+    console.log(`media were back after ${took} ms`);
+    await Promise.all([anna.meets([bert]), bert.meets([anna])]);
+    assert.ok(took <= BACK_WITHIN, `media took ${took} ms to come back`);
+  },
+};
+
+async function frames(one, other) {
+  const camera = (await one.received()).find(({ from, source }) => from === other.identity && source === 'camera');
+  return camera?.frames ?? 0;
+}
+
+async function play(name) {
+  const network = await Network.start();
+  closing.push(() => network.stop());
+  const server = await Server.start({
+    listen: { KONSIL_HTTP_LISTEN: '[::]:443', KONSIL_MEDIA_UDP_LISTEN: '[::]:3478', KONSIL_MEDIA_ADVERTISE: SERVER },
+  });
+  closing.push(() => server.stop());
+  await SCENES[name](network, server);
+}
+
+try {
+  await play(process.argv[2]);
+} catch (error) {
+  for (const guest of guests) {
+    console.error(`${guest.name}: ${await guest.text().catch((gone) => gone.message)}\n${guest.seen.console.slice(-40).join('\n')}`);
+  }
+  throw error;
+} finally {
+  for (const close of closing.reverse()) await close();
+}

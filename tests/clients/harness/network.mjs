@@ -1,0 +1,79 @@
+// A client's network of its own behind a firewall, inside the namespace that the test runs in.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { until } from './until.mjs';
+
+/** Addresses of documentation (RFC 5737), so that nothing takes them for a private network. */
+export const SERVER = '203.0.113.1';
+const CLIENT = '203.0.113.2';
+
+const run = (command, ...args) => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+/** A network namespace with one cable to the server's, and a firewall at its end. */
+export class Network {
+  static async start() {
+    const network = new Network();
+    network.dir = mkdtempSync(path.join(tmpdir(), 'konsil-network-'));
+    // It lives as long as somebody lives in it.
+    network.holder = spawn('unshare', ['-n', '--', 'sleep', 'infinity'], { stdio: 'ignore' });
+    const { pid } = network.holder;
+    const own = run('readlink', '/proc/self/ns/net');
+    await until('the client network', () => {
+      const name = run('readlink', `/proc/${pid}/ns/net`);
+      return name !== own && run('cat', `/proc/${pid}/comm`).trim() === 'sleep';
+    });
+    network.inside = ['nsenter', '-t', String(pid), '-n', '--'];
+    run('ip', 'link', 'add', 'server0', 'type', 'veth', 'peer', 'name', 'client0', 'netns', String(pid));
+    run('ip', 'addr', 'add', `${SERVER}/24`, 'dev', 'server0');
+    run('ip', 'link', 'set', 'server0', 'up');
+    network.do('ip', 'link', 'set', 'lo', 'up');
+    network.do('ip', 'addr', 'add', `${CLIENT}/24`, 'dev', 'client0');
+    network.do('ip', 'link', 'set', 'client0', 'up');
+    network.do('ip', 'route', 'add', 'default', 'via', SERVER);
+    return network;
+  }
+
+  do(...command) {
+    const [first, ...rest] = [...this.inside, ...command];
+    return run(first, ...rest);
+  }
+
+  /** Lets out only what `rules` accept, such as `tcp dport 443 accept`; answers come back. */
+  allow(...rules) {
+    const text = `
+      table inet fw {}
+      flush table inet fw
+      table inet fw {
+        chain out {
+          type filter hook output priority 0; policy drop;
+          oif lo accept
+          ${rules.join('\n          ')}
+        }
+        chain in {
+          type filter hook input priority 0; policy drop;
+          iif lo accept
+          tcp flags ack tcp sport { 443 } accept
+          ${rules.some((rule) => rule.includes('udp')) ? 'udp sport { 443, 3478 } accept' : ''}
+        }
+      }`;
+    const file = path.join(this.dir, 'rules.nft');
+    writeFileSync(file, text);
+    this.do('nft', '-f', file);
+  }
+
+  /** A program that starts `program` in this network. */
+  wrap(program) {
+    const file = path.join(this.dir, path.basename(program));
+    writeFileSync(file, `#!/bin/sh\nexec ${this.inside.join(' ')} ${program} "$@"\n`);
+    chmodSync(file, 0o755);
+    return file;
+  }
+
+  stop() {
+    this.holder?.kill('SIGKILL');
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
