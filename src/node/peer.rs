@@ -40,6 +40,10 @@ const RESEND_VIDEO: usize = 300;
 const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
 /// The number of the dependency descriptor among the header extensions, as far as the client does not say otherwise.
 const DESCRIPTOR_ID: u8 = 12;
+/// A client that sends media or reports leaves no longer pause than this between two datagrams.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Datagrams without a pause that make a client one that will be missed.
+pub(super) const LIVELY: u8 = 16;
 /// How often losses and round trips are summed up for connection quality.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -280,6 +284,14 @@ pub(super) struct Peer {
     pub queued: Option<Instant>,
     /// When the client last proved that it is there (RFC 7675).
     pub heard: Instant,
+    /// When anything came from it last.
+    pub received: Instant,
+    /// How many datagrams in a row came without a pause before them, [`LIVELY`] at most.
+    pub in_a_row: u8,
+    /// When media was written to it last.
+    pub wrote: Option<Instant>,
+    /// It was told that nothing comes from it any more, and nothing has come since.
+    pub silent: bool,
     /// RTP packets that the client's key has opened.
     pub opened: u64,
     pub connected: bool,
@@ -357,6 +369,10 @@ impl Peer {
             due: now,
             queued: None,
             heard: now,
+            received: now,
+            in_a_row: 0,
+            wrote: None,
+            silent: false,
             opened: 0,
             connected: false,
             lost: false,
@@ -372,6 +388,14 @@ impl Peer {
             let red = params.red() == Some(pt);
             (red || params.pt() == pt).then_some((*params, red))
         })
+    }
+
+    /// Notes that something came from the client.
+    pub fn note_received(&mut self, now: Instant) {
+        let paused = now.saturating_duration_since(self.received) > PAUSE;
+        self.in_a_row = if paused { 0 } else { self.in_a_row.saturating_add(1).min(LIVELY) };
+        self.received = now;
+        self.silent = false;
     }
 
     /// Where a datagram to `remote` goes to and leaves from.

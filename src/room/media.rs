@@ -241,6 +241,11 @@ pub enum MediaEvent {
         /// Whose.
         session: SessionId,
     },
+    /// Nothing comes from a client any more although it should: its way may be dead, so it should look for another.
+    Silent {
+        /// Whose.
+        session: SessionId,
+    },
     /// Consent is lost (RFC 7675) or DTLS was closed: the client is gone.
     Lost {
         /// Whose.

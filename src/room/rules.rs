@@ -311,6 +311,10 @@ impl Room {
             MediaEvent::Exhausted { session } => {
                 self.remove_with(session, LeaveReason::StateMismatch, LeaveAction::Reconnect, now, out);
             }
+            MediaEvent::Silent { session } => {
+                // LiveKit's clients wait some 15 s for ICE to fail by itself.
+                self.tell(session, Notice::Leave { reason: LeaveReason::StateMismatch, action: LeaveAction::Resume }, out);
+            }
             MediaEvent::Lost { session } => self.remove(session, LeaveReason::MediaFailure, now, out),
             MediaEvent::Speakers { speakers, .. } => self.speakers(&speakers, out),
             MediaEvent::Quality { levels, .. } => {

@@ -258,6 +258,7 @@ impl Control {
             | MediaEvent::Subscribed { session, .. }
             | MediaEvent::Exhausted { session }
             | MediaEvent::Lost { session }
+            | MediaEvent::Silent { session }
             | MediaEvent::Unsealed { session, .. } => *session,
         };
         self.with_room_of(session, |room, _, out| room.media(event, now, out));

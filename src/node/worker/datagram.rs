@@ -76,6 +76,7 @@ impl Worker {
         if !peer.rtc.accepts(&input) {
             return self.drop_datagram("not accepted");
         }
+        peer.note_received(now);
         let check = local_ufrag(bytes).is_some();
         let known = peer.paths.iter().any(|path| path.is_like(flow));
         let before = self.before_packet(index, bytes);

@@ -306,5 +306,6 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     }
     stream.write_rtp(rtp);
     peer.outbox.wrote(pt);
+    peer.wrote = Some(peer.clock);
     true
 }

@@ -11,6 +11,7 @@ mod orders;
 mod quality;
 mod relay;
 mod rooms;
+mod silence;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -219,6 +220,8 @@ pub struct Worker {
     ready: Vec<PeerIndex>,
     out: VecDeque<WorkerOutput>,
     sweep_at: Instant,
+    /// When to look for clients that fell silent; never while there are none.
+    silence_at: Option<Instant>,
     stats: WorkerStats,
 }
 
@@ -251,6 +254,7 @@ impl Worker {
             ready: Vec::new(),
             out: VecDeque::new(),
             sweep_at: now + SWEEP,
+            silence_at: None,
             stats: WorkerStats::default(),
         }
     }
@@ -300,7 +304,8 @@ impl Worker {
     #[must_use]
     pub fn next_timeout(&self) -> (Instant, &'static str) {
         let relay = self.turn.next_timeout().map(|due| (due, "relay"));
-        let sweep = relay.map_or((self.sweep_at, "sweep"), |relay| relay.min((self.sweep_at, "sweep")));
+        let silence = self.silence_at.map(|due| (due, "silence"));
+        let sweep = [relay, silence].into_iter().flatten().fold((self.sweep_at, "sweep"), Ord::min);
         let Some(Reverse((due, alarm))) = self.alarms.peek() else { return sweep };
         let name = match alarm {
             Alarm::Peer(_) => "peer",
@@ -378,6 +383,7 @@ impl Worker {
             }
         }
         self.turn.handle_timeout(horizon);
+        self.listen_for_silence();
         if self.now >= self.sweep_at {
             self.sweep_at = self.now + SWEEP;
             self.sweep();

@@ -71,6 +71,7 @@ impl Worker {
         let subscriber = if layout == Layout::Dual { self.add_peer(id, sid, room, Leg::Subscriber) } else { publisher };
         let signalled = matches!(layout, Layout::Single | Layout::Dual);
         self.sessions.insert(id, Session { room, signalled, rights, identity, publisher, subscriber });
+        self.begin_listening();
         if let Some(room) = self.room_mut(room) {
             room.sessions.push(id);
         }

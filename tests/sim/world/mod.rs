@@ -107,7 +107,7 @@ impl World {
             empty_timeout: EMPTY_ROOM,
             sessions_max: 64,
             rooms_max: 8,
-            relay: konsil::turn::credentials::RelaySecrets::new(&[], "secret"),
+            relay: RelaySecrets::new(&[], "secret"),
         };
         let control = Control::new(config, chance());
         let mut candidates: Vec<SocketAddr> = vec!["10.0.0.1:3478".parse().expect("an address")];
