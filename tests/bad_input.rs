@@ -11,6 +11,8 @@ mod datagrams;
 mod descriptions;
 #[path = "bad_input/server_bounds.rs"]
 mod server_bounds;
+#[path = "bad_input/silence.rs"]
+mod silence;
 #[path = "bad_input/stun.rs"]
 mod stun;
 

@@ -173,12 +173,14 @@ impl Core {
         }
         let (events, from_workers) = mpsc::channel(EVENTS_MAX);
         let relay = relay::secrets(config, key);
+        let listeners = tcp.iter().chain(&udp).chain([&config.metrics.listen]).chain(&config.http.plain_listen).copied().collect();
+        let reach = relay::Reach { interfaces, listeners };
         let parts = MediaParts {
             ports,
             workers: config.media.workers,
             candidates,
             tcp_candidates: addresses::candidates(tcp, &config.media.advertise, interfaces),
-            relay: relay::config(config, relay.clone())?,
+            relay: relay::config(config, relay.clone(), &reach)?,
             events,
         };
         let (media, mut threads) = media::start(parts)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -15,9 +16,10 @@ use crate::model::stats::{Direction, WorkerStats};
 use crate::node::worker::{Worker, WorkerConfig, WorkerInput, WorkerOutput};
 use crate::room::media::{MediaCommand, MediaEvent};
 use crate::turn::framing::Framing;
-use crate::turn::{Flow, TurnConfig};
+use crate::turn::{Flow, RelayMode, TurnConfig};
 
 use super::clock;
+use super::relay::RelaySockets;
 use super::stream::StreamQueue;
 use super::udp::{BoundSocket, Datagram, Sleeper, UdpSocket, Waker, sleeper};
 
@@ -181,6 +183,8 @@ pub fn start(parts: MediaParts) -> io::Result<(MediaHandle, Vec<thread::JoinHand
     let mut threads = Vec::new();
     for (index, ((sleeper, inbox), sockets)) in (0..parts.workers).zip(ends.into_iter().zip(sockets)) {
         let index = WorkerIndex(index);
+        let open = parts.relay.mode != RelayMode::Closed;
+        let relay = if open { Some(RelaySockets::new()?) } else { None };
         let config = WorkerConfig {
             index,
             workers: usize::from(parts.workers),
@@ -193,7 +197,10 @@ pub fn start(parts: MediaParts) -> io::Result<(MediaHandle, Vec<thread::JoinHand
         let body = move || {
             let sockets = sockets.into_iter().map(BoundSocket::open).collect::<io::Result<Vec<_>>>();
             match sockets {
-                Ok(sockets) => MediaThread::new(Worker::new(config, chance, Instant::now()), sockets, inbox, sleeper, events, others).run(),
+                Ok(sockets) => {
+                    let worker = Worker::new(config, chance, Instant::now());
+                    MediaThread { relay, ..MediaThread::new(worker, sockets, inbox, sleeper, events, others) }.run();
+                }
                 Err(error) => tracing::error!(worker = index.0, %error, "a media thread has no socket"),
             }
         };
@@ -209,6 +216,8 @@ struct MediaThread {
     ports: Vec<u16>,
     inbox: Receiver<Mail>,
     sleeper: Sleeper,
+    /// Sockets of the open relay.
+    relay: Option<RelaySockets>,
     streams: BTreeMap<StreamId, Arc<StreamQueue>>,
     /// When the worker was told the wall clock last.
     told_clock: Option<Instant>,
@@ -241,6 +250,7 @@ impl MediaThread {
             ports,
             inbox,
             sleeper,
+            relay: None,
             streams: BTreeMap::new(),
             told_clock: None,
             events,
@@ -259,6 +269,7 @@ impl MediaThread {
             self.tell_clock(began);
             self.read_mail(began);
             self.read_sockets(began);
+            self.read_relay(began);
             if self.worker.next_timeout().0 <= began {
                 self.worker.handle(WorkerInput::Timeout, began);
             }
@@ -267,7 +278,7 @@ impl MediaThread {
             self.tell_control();
             let due = self.worker.next_timeout().0;
             let timeout = due.saturating_duration_since(Instant::now());
-            if let Err(error) = self.sleeper.wait(&self.sockets, Some(timeout)) {
+            if let Err(error) = self.sleeper.wait_with(&self.sockets, self.relay.as_ref().map(AsFd::as_fd), Some(timeout)) {
                 tracing::error!(worker = self.own.0, %error, "a media thread cannot wait for its sockets");
                 return;
             }
@@ -330,6 +341,14 @@ impl MediaThread {
         }
     }
 
+    /// Reads the sockets of the open relay.
+    fn read_relay(&mut self, now: Instant) {
+        let Self { worker, relay, .. } = self;
+        if let Some(relay) = relay {
+            relay.recv(|relayed, peer, bytes| worker.handle(WorkerInput::FromPeer { relayed, peer, bytes }, now));
+        }
+    }
+
     fn carry_out(&mut self) {
         while let Some(output) = self.worker.poll() {
             match output {
@@ -358,8 +377,21 @@ impl MediaThread {
                         mailbox.offer(Mail::Learned { source, worker: self.own, relay });
                     });
                 }
-                // Sockets of the open relay come with it.
-                WorkerOutput::RelayBind { .. } | WorkerOutput::RelayUnbind { .. } | WorkerOutput::RelayEgress { .. } => {}
+                WorkerOutput::RelayBind { relayed } => {
+                    let opened = self.relay.as_mut().is_some_and(|relay| relay.open(relayed).is_ok());
+                    self.worker.handle(WorkerInput::RelayBound { relayed, opened }, Instant::now());
+                }
+                WorkerOutput::RelayUnbind { relayed } => {
+                    if let Some(relay) = &mut self.relay {
+                        relay.close(relayed);
+                    }
+                }
+                WorkerOutput::RelayEgress { relayed, peer, bytes } => {
+                    if let Some(relay) = &mut self.relay {
+                        relay.send(relayed, peer, &bytes);
+                    }
+                    self.worker.recycle(bytes);
+                }
                 WorkerOutput::Event(event) => self.keep(event),
             }
         }
@@ -403,6 +435,9 @@ impl MediaThread {
         let mut sum = self.worker.stats().clone();
         sum.merge(&self.stats);
         sum.merge(&self.worker.relay_stats());
+        if let Some(relay) = self.relay.as_ref().filter(|relay| relay.refused > 0) {
+            *sum.dropped_datagrams.entry("send refused").or_default() += relay.refused;
+        }
         for socket in &self.sockets {
             let stats = socket.stats();
             sum.send_batch_packets.add_counts(&stats.batch_sizes, stats.sent);

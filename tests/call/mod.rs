@@ -61,6 +61,8 @@ pub struct Guest {
     /// RTP packets received.
     pub received: u64,
     pub connected: bool,
+    /// Nothing that it sends arrives.
+    pub cut: bool,
     /// Every datagram that it sent.
     pub sent: Vec<Vec<u8>>,
     pending: Option<SdpPendingOffer>,
@@ -105,7 +107,12 @@ impl Call {
 
     /// Lets somebody in who sends the audio track `TR_<session>`.
     pub fn publisher(&mut self, room: u64, session: u64) -> usize {
-        let id = self.join(room, session, Layout::Whip);
+        self.publisher_by(Layout::Whip, room, session)
+    }
+
+    /// As [`Self::publisher`], by another way of signalling.
+    pub fn publisher_by(&mut self, layout: Layout, room: u64, session: u64) -> usize {
+        let id = self.join(room, session, layout);
         let (guest, sdp) = self.guest(id, Direction::SendOnly);
         let track = track(&format!("TR_{session}"), &self.guests[guest].mid.to_string(), MediaKind::Audio);
         self.order(MediaCommand::AddTrack { session: id, track });
@@ -144,7 +151,19 @@ impl Call {
         let (offer, pending) = api.apply().unwrap();
         let due = self.now;
         let pending = Some(pending);
-        self.guests.push(Guest { session, rtc, address, mid, received: 0, connected: false, sent: Vec::new(), pending, due, spoken: 0 });
+        self.guests.push(Guest {
+            session,
+            rtc,
+            address,
+            mid,
+            received: 0,
+            connected: false,
+            cut: false,
+            sent: Vec::new(),
+            pending,
+            due,
+            spoken: 0,
+        });
         (self.guests.len() - 1, offer.to_sdp_string())
     }
 
@@ -246,6 +265,9 @@ impl Call {
             }
         }
         let source = guest.address;
+        if guest.cut {
+            return;
+        }
         for transmit in sent {
             self.worker.handle(WorkerInput::Datagram { source, local: server(), bytes: &transmit.contents }, now);
         }

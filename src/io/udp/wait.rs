@@ -1,7 +1,7 @@
 //! Sleeping until a socket, another thread or a deadline has something to do.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -94,16 +94,28 @@ impl Sleeper {
     ///
     /// `InvalidInput` for more than [`MAX_PORTS`] sockets, else what the kernel answers to `ppoll`.
     pub fn wait(&self, sockets: &[UdpSocket], timeout: Option<Duration>) -> io::Result<Ready> {
+        self.wait_with(sockets, None, timeout)
+    }
+
+    /// As [`Self::wait`], until `other` can be read as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::wait`].
+    pub fn wait_with(&self, sockets: &[UdpSocket], other: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> io::Result<Ready> {
         if sockets.len() > MAX_PORTS {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many UDP ports"));
         }
         // An unused place repeats the event descriptor; only the first of them is polled.
-        let mut polled: [PollFd<'_>; MAX_PORTS + 1] = std::array::from_fn(|index| match sockets.get(index) {
+        let mut polled: [PollFd<'_>; MAX_PORTS + 2] = std::array::from_fn(|index| match sockets.get(index) {
             Some(socket) if socket.queued() > 0 => PollFd::new(socket.as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT),
             Some(socket) => PollFd::new(socket.as_fd(), PollFlags::POLLIN),
-            None => PollFd::new(self.0.event.as_fd(), PollFlags::POLLIN),
+            None => {
+                let other = other.filter(|_| index == sockets.len() + 1);
+                PollFd::new(other.unwrap_or(self.0.event.as_fd()), PollFlags::POLLIN)
+            }
         });
-        let polled = &mut polled[..=sockets.len()];
+        let polled = &mut polled[..sockets.len() + 1 + usize::from(other.is_some())];
         let called = self.0.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_err();
         let timeout = if called { Some(Duration::ZERO) } else { timeout };
         let outcome = ppoll(polled, timeout.map(|timeout| TimeSpec::from_duration(timeout.min(LONGEST))), None);
