@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use stun_types::attribute::{Attribute as _, AttributeStaticType as _};
 use stun_types::message::{Message, MessageClass, MessageType, MessageWrite as _, MessageWriteExt as _, MessageWriteVec};
 use turn_types::attribute::{Data, XorPeerAddress};
 use turn_types::message::{DATA, SEND};
 
 use super::allocation::Flow;
+use super::requests::unknown;
 use super::server::Passed;
 use super::{RelayMode, Turn, TurnOutput};
 
@@ -15,7 +17,7 @@ use super::{RelayMode, Turn, TurnOutput};
 const HEADER: usize = 4;
 
 /// Where a packet goes.
-enum Way {
+pub(super) enum Way {
     Sfu,
     Partner(usize),
     Outside,
@@ -54,6 +56,7 @@ impl Turn {
         let reason = match (message.has_method(SEND), self.on(&flow)) {
             (false, _) => "unknown method",
             (true, None) => "no allocation",
+            (true, Some(_)) if unknown(message).iter().any(|kind| *kind != Data::TYPE) => "unknown attribute",
             (true, Some(index)) => {
                 let peer = message.attribute::<XorPeerAddress>().map(|peer| peer.addr(message.transaction_id())).ok();
                 let data = data_of(message, bytes);
@@ -94,7 +97,7 @@ impl Turn {
     }
 
     /// Where a peer is. The SFU and partners in the room come before all rules.
-    fn way(&self, index: usize, peer: SocketAddr) -> Option<Way> {
+    pub(super) fn way(&self, index: usize, peer: SocketAddr) -> Option<Way> {
         if self.config.sfu.contains(&peer) {
             return Some(Way::Sfu);
         }
@@ -161,7 +164,6 @@ impl Turn {
 
 /// The DATA attribute's value as it stands in the message, so that it need not be copied.
 fn data_of<'a>(message: &Message<'_>, bytes: &'a [u8]) -> Option<&'a [u8]> {
-    use stun_types::attribute::{Attribute as _, AttributeStaticType as _};
     let (offset, attribute) = message.raw_attribute_and_offset(Data::TYPE)?;
     bytes.get(offset + HEADER..offset + HEADER + usize::from(attribute.length()))
 }
