@@ -1,4 +1,4 @@
-//! One allocation with its permissions and channels (RFC 8656 §3.2 ff.).
+//! One allocation: permissions, channels, what they may cost (RFC 8656 §3.2 ff.).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Floor 1: a STUN and TURN server as a state machine, free of sockets.
+//! Floor 1: a server for STUN with TURN as a state machine, free of sockets.
 
 mod allocation;
 mod authenticate;

@@ -1,4 +1,4 @@
-//! The way of relayed packets: from clients to the SFU or a partner, and back to clients.
+//! The way of relayed packets: from clients to the SFU or a partner, then back to clients.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -15,6 +15,8 @@ use super::{RelayMode, Turn, TurnOutput};
 
 /// Bytes of a ChannelData header (RFC 8656 §12.4).
 const HEADER: usize = 4;
+/// Most bytes of data that fit a Data indication beside the peer's address: lengths in STUN have 16 bits.
+const DATA_MAX: usize = 65_500;
 
 /// Where a packet goes.
 pub(super) enum Way {
@@ -130,6 +132,9 @@ impl Turn {
         let Some(allocation) = self.get_mut(index) else { return };
         if !allocation.permits(from.ip(), now) {
             return self.drop("no permission");
+        }
+        if data.len() > DATA_MAX {
+            return self.drop("oversize");
         }
         if !allocation.outward.take(data.len(), now) {
             return self.drop("too fast");

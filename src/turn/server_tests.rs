@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use aws_lc_rs::{digest, hmac};
 use stun_types::attribute::{
-    AttributeStaticType as _, ErrorCode, Nonce, PasswordAlgorithm, PasswordAlgorithmValue, PasswordAlgorithms, Realm, Software, Username,
-    XorMappedAddress,
+    AttributeStaticType as _, ErrorCode, MessageIntegritySha256, Nonce, PasswordAlgorithm, PasswordAlgorithmValue, PasswordAlgorithms,
+    Realm, Software, Username, XorMappedAddress,
 };
 use stun_types::message::{BINDING, IntegrityAlgorithm, MessageClass, MessageWrite as _, MessageWriteExt as _};
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
@@ -199,15 +198,14 @@ fn algorithms_that_cannot_be_read_are_not_taken_for_none() {
 fn seals_are_not_cut_short() {
     let (mut lab, client) = lab();
     let whole = Client { proof: Proof::Sha256, ..client.clone() }.request(ALLOCATE, 8, &[UDP]);
-    let text = format!("{}:{REALM}:{}", client.name, client.password);
-    let key = digest::digest(&digest::SHA256, text.as_bytes());
+    let key = client.key(IntegrityAlgorithm::Sha256);
     for (kept, code) in [(16, 400), (28, 400), (32, 0)] {
         let mut message = whole[..whole.len() - 36].to_vec();
         let len = u16::try_from(message.len() + 4 + kept - 20).unwrap();
         message[2..4].copy_from_slice(&len.to_be_bytes());
-        let seal = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()), &message);
+        let seal = MessageIntegritySha256::compute(&[&message], &key).unwrap();
         message.extend([0x00, 0x1c, 0, u8::try_from(kept).unwrap()]);
-        message.extend(&seal.as_ref()[..kept]);
+        message.extend(&seal[..kept]);
         assert_eq!(lab.answer(client.flow, &message).unwrap().code(), code, "{kept}");
     }
 }

@@ -1,4 +1,4 @@
-//! The test vectors of RFC 5769, as the parser and the checks that the relay stands on read them.
+//! The test vectors of RFC 5769, as what the relay stands on reads them.
 
 use std::net::SocketAddr;
 
