@@ -28,7 +28,7 @@ pub fn run(input: &[u8]) {
 }
 
 /// The messages of a stream that comes in parts, and whether it is of no use in the end.
-fn read<'a>(framing: Framing, parts: &mut dyn Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, bool) {
+fn read(framing: Framing, parts: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Vec<u8>>, bool) {
     let (mut bytes, mut messages) = (Vec::new(), Vec::new());
     for part in parts {
         bytes.extend_from_slice(part);

@@ -62,7 +62,7 @@ fn user(who: u8) -> RelayUser {
 
 impl World {
     fn new(open: bool) -> Self {
-        let now = Moment { instant: Instant::now(), wall: Duration::from_secs(1_800_000_000) };
+        let now = Moment { instant: Instant::now(), wall: Duration::from_hours(500_000) };
         let secrets = RelaySecrets::new(&[], "secret");
         let addresses = vec![[192, 0, 2, 9].into(), "2001:db8::9".parse().expect("an address")];
         let mode =
@@ -141,7 +141,7 @@ impl World {
         message.add_attribute(&Username::new(&name).expect("a name")).expect("room for it");
         message.add_attribute(&Realm::new(REALM).expect("a realm")).expect("room for it");
         message.add_attribute(&Nonce::new(nonce).expect("a nonce")).expect("room for it");
-        let algorithm = if who % 2 == 0 { IntegrityAlgorithm::Sha1 } else { IntegrityAlgorithm::Sha256 };
+        let algorithm = if who.is_multiple_of(2) { IntegrityAlgorithm::Sha1 } else { IntegrityAlgorithm::Sha256 };
         let key = LongTermKeyCredentials::new(name, password, REALM.to_owned()).make_key(algorithm);
         message.add_message_integrity_with_key(&key, algorithm).expect("room for a seal");
         message.finish()
@@ -192,7 +192,7 @@ impl World {
 
     /// Once time has passed nothing is left.
     fn end(&mut self) {
-        self.now = self.now.after(Duration::from_secs(3_600));
+        self.now = self.now.after(Duration::from_hours(1));
         self.turn.handle_timeout(self.now.instant);
         self.settle();
         assert_eq!(self.turn.sizes().map(|(_, size)| size)[..4], [0; 4]);

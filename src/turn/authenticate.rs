@@ -112,10 +112,8 @@ impl Turn {
 
     /// Tries each secret. The comparison takes the same time wherever the first wrong byte is.
     fn prove(&self, request: &Message<'_>, name: &str, user: RelayUser) -> Option<Login> {
-        let algorithm = match request.has_attribute(MessageIntegritySha256::TYPE) {
-            true => IntegrityAlgorithm::Sha256,
-            false => IntegrityAlgorithm::Sha1,
-        };
+        let newer = request.has_attribute(MessageIntegritySha256::TYPE);
+        let algorithm = if newer { IntegrityAlgorithm::Sha256 } else { IntegrityAlgorithm::Sha1 };
         let mut keys = self
             .config
             .secrets

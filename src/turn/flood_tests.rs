@@ -202,7 +202,7 @@ fn messages_longer_than_any_are_dropped() {
     }
     assert_eq!(lab.dropped("malformed"), 3);
     let whole = [0x40, 0, 0xff, 0xff];
-    assert_eq!(lab.send(client.flow, &[whole.as_slice(), &[0; 65_535]].concat()), []);
+    assert_eq!(lab.send(client.flow, &[whole.to_vec(), vec![0; 65_535]].concat()), []);
     assert_eq!(lab.send(client.flow, &begin(MessageClass::Indication, SEND, 1, &[]).finish()), []);
 }
 

@@ -87,7 +87,7 @@ impl Turn {
         self.stats.bytes_in += data.len() as u64;
         match self.way(index, peer) {
             Some(Way::Sfu) => return Some(Passed { source, local: peer, bytes: data }),
-            Some(Way::Partner(partner)) => self.to_client(partner, source, data, now),
+            Some(Way::Partner(partner)) => self.pass_to_client(partner, source, data, now),
             Some(Way::Outside) => {
                 let mut bytes = self.buffer();
                 bytes.extend_from_slice(data);
@@ -117,7 +117,7 @@ impl Turn {
     /// A packet for a relayed address, from the SFU or a socket of the open relay.
     pub fn deliver(&mut self, relayed: SocketAddr, from: SocketAddr, data: &[u8], now: Instant) {
         match self.behind(&relayed) {
-            Some(index) => self.to_client(index, from, data, now),
+            Some(index) => self.pass_to_client(index, from, data, now),
             None => self.drop("no allocation"),
         }
     }
@@ -128,7 +128,7 @@ impl Turn {
         self.behind(&relayed).and_then(|index| self.get(index)).map(|allocation| allocation.flow)
     }
 
-    fn to_client(&mut self, index: usize, from: SocketAddr, data: &[u8], now: Instant) {
+    fn pass_to_client(&mut self, index: usize, from: SocketAddr, data: &[u8], now: Instant) {
         let Some(allocation) = self.get_mut(index) else { return };
         if !allocation.permits(from.ip(), now) {
             return self.drop("no permission");

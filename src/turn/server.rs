@@ -83,7 +83,7 @@ pub struct Turn {
     by_stream: BTreeMap<StreamId, usize>,
     by_user: BTreeMap<(u64, u64), Vec<usize>>,
     expiries: BTreeSet<(Instant, usize)>,
-    revoked: SeededMap<u64, ()>,
+    revoked: BTreeSet<u64>,
     revoked_order: VecDeque<u64>,
     pub(super) answers: Throttle<IpAddr>,
     pub(super) failing_sources: Throttle<IpAddr>,
@@ -110,7 +110,7 @@ impl Turn {
             by_stream: BTreeMap::new(),
             by_user: BTreeMap::new(),
             expiries: BTreeSet::new(),
-            revoked: seed.map(),
+            revoked: BTreeSet::new(),
             revoked_order: VecDeque::new(),
             answers: Throttle::new(ANSWERS_PER_SECOND, Duration::from_secs(1), seed, start),
             failing_sources: Throttle::new(FAILURES_PER_SOURCE, FAILURE_WINDOW, seed, start),
@@ -157,7 +157,7 @@ impl Turn {
 
     /// Ends a participant's allocations and refuses its credentials from now on.
     pub fn revoke(&mut self, user: RelayUser) {
-        if self.revoked.insert(user.person, ()).is_none() {
+        if self.revoked.insert(user.person) {
             self.revoked_order.push_back(user.person);
         }
         if self.revoked_order.len() > REVOKED_MAX
@@ -267,7 +267,7 @@ impl Turn {
     }
 
     pub(super) fn is_revoked(&self, user: RelayUser) -> bool {
-        self.revoked.contains_key(&user.person)
+        self.revoked.contains(&user.person)
     }
 
     pub(super) fn on(&self, flow: &Flow) -> Option<usize> {

@@ -252,7 +252,7 @@ fn allocations_end_unless_refreshed() {
     let (mut lab, client) = lab();
     assert_eq!(lab.turn.next_timeout(), None);
     assert_eq!(lab.ask(&client, ALLOCATE, &[UDP]).code(), 0);
-    assert_eq!(lab.turn.next_timeout(), Some(lab.now.instant + Duration::from_secs(600)));
+    assert_eq!(lab.turn.next_timeout(), Some(lab.now.instant + Duration::from_mins(10)));
     lab.later(300);
     // Lifetimes stay between ten minutes and an hour.
     for (asked, given) in [(1, 600), (900, 900), (u32::MAX, 3_600)] {
