@@ -88,7 +88,7 @@ impl Foreign {
                 TurnRecvRet::PeerData(data) => self.heard.push_back((data.peer, data.data().to_vec())),
                 // It repeats requests that it was slow to send, so some answers come twice.
                 TurnRecvRet::Handled | TurnRecvRet::Ignored(_) => {}
-                other => panic!("{other:?}"),
+                other @ TurnRecvRet::PeerIcmp { .. } => panic!("{other:?}"),
             }
         }
         while let Some(data) = self.client.poll_recv(now) {
@@ -138,7 +138,7 @@ impl Meeting {
         Instant::ZERO + (self.now.instant - self.started)
     }
 
-    fn to_relay(&mut self, from: usize, bytes: &[u8]) {
+    fn hand_over(&mut self, from: usize, bytes: &[u8]) {
         for message in self.clients[from].cut(bytes) {
             if let Some(passed) = self.turn.receive(self.clients[from].flow, &message, self.now) {
                 self.passed.push_back((passed.source, passed.bytes.to_vec()));
@@ -166,7 +166,7 @@ impl Meeting {
                 }
                 assert!(matches!(self.clients[at].client.poll(now), TurnPollRet::WaitUntil(_) | TurnPollRet::Closed));
                 while let Some(transmit) = self.clients[at].client.poll_transmit(now) {
-                    self.to_relay(at, &transmit.data);
+                    self.hand_over(at, &transmit.data);
                 }
             }
             while let Some(out) = self.turn.poll() {
@@ -185,7 +185,7 @@ impl Meeting {
         let now = self.client_time();
         let built = self.clients[from].client.send_to(TransportType::Udp, to, data.to_vec(), now).unwrap();
         if let Some(transmit) = built {
-            self.to_relay(from, &transmit.build().data);
+            self.hand_over(from, &transmit.build().data);
         }
         self.settle();
     }

@@ -166,7 +166,8 @@ impl World {
                     self.turn.recycle(bytes);
                 }
                 TurnOutput::Bind { relayed } => {
-                    assert!(self.open && self.turn.flow_behind(relayed).is_some());
+                    // Its allocation may have ended by now, where the socket of its other family could not be opened.
+                    assert!(self.open);
                     let opened = relayed.port() % 4 != 1;
                     self.turn.bound(relayed, opened, self.now.instant);
                     self.relayed.push(relayed);
