@@ -35,4 +35,4 @@ macro_rules! replays {
     };
 }
 
-replays!(data datagram join_request offer payload sdp signal token);
+replays!(data datagram framing join_request offer payload sdp signal token turn);

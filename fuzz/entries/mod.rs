@@ -4,26 +4,30 @@
 mod call;
 mod data;
 mod datagram;
+mod framing;
 mod join_request;
 mod offer;
 mod payload;
 mod sdp;
 mod signal;
 mod token;
+mod turn;
 
 /// An entry: anything may come in, nothing may panic.
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 8] = [
+pub const ENTRIES: [(&str, Entry); 10] = [
     ("data", data::run),
     ("datagram", datagram::run),
+    ("framing", framing::run),
     ("join_request", join_request::run),
     ("offer", offer::run),
     ("payload", payload::run),
     ("sdp", sdp::run),
     ("signal", signal::run),
     ("token", token::run),
+    ("turn", turn::run),
 ];
 
 /// Runs the entry of this name.

@@ -1,8 +1,9 @@
-//! One allocation with its permissions and channels (RFC 8656 §3.2 ff.).
+//! One allocation: permissions, channels, what they may cost (RFC 8656 §3.2 ff.).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use stun_types::AddressFamily;
 use stun_types::message::{IntegrityAlgorithm, IntegrityKey, TransactionId};
 
 use crate::model::ids::StreamId;
@@ -57,6 +58,11 @@ pub(super) struct Allocation {
     pub relayed: Vec<SocketAddr>,
     /// Sockets of the open relay that do not stand yet, and the request that waits for them.
     pub unbound: usize,
+    /// How many of them could not be opened so far, and whether their ports must be even.
+    pub failed: usize,
+    pub even: bool,
+    /// A second family that was asked for but that the relay does not have.
+    pub refused: Option<AddressFamily>,
     pub request: Vec<u8>,
     pub expires: Instant,
     pub permissions: Vec<(IpAddr, Instant)>,

@@ -29,6 +29,17 @@ impl Turn {
     /// Checks a request's credentials, or answers why they are not good. Nothing is remembered before a valid nonce
     /// has come back but how often the address was answered.
     pub(super) fn authenticate(&mut self, flow: Flow, request: &Message<'_>, allocating: bool, now: Moment) -> Option<Login> {
+        match self.known(flow, request) {
+            Some((login, nonce)) if self.nonces.accepts(&nonce, flow.remote, now.instant) && check_algorithms(request).is_ok() => {
+                return Some(login);
+            }
+            // An answer that nobody else's haste may use up.
+            Some((_, nonce)) if !self.nonces.accepts(&nonce, flow.remote, now.instant) => {
+                self.send_challenge(flow, request, ErrorCode::STALE_NONCE, now);
+                return None;
+            }
+            _ => {}
+        }
         let address = source(flow.remote.ip());
         if self.failing_sources.is_spent(&address, now.instant) {
             self.drop("failed too often");
@@ -49,10 +60,23 @@ impl Turn {
         None
     }
 
+    /// Whoever has an allocation on this way and proves it, with the nonce it shows. Failures of others at the same
+    /// address, or in the same name, must not end a call.
+    fn known(&self, flow: Flow, request: &Message<'_>) -> Option<(Login, String)> {
+        let login = &self.get(self.on(&flow)?)?.login;
+        let name = request.attribute::<Username>().ok()?;
+        let nonce = request.attribute::<Nonce>().ok()?;
+        let same = name.username() == login.name && request.has_attribute(Realm::TYPE);
+        (same && request.validate_integrity_with_key(&login.key).is_ok()).then(|| (login.clone(), nonce.nonce().to_owned()))
+    }
+
     fn challenge(&mut self, flow: Flow, request: &Message<'_>, code: u16, now: Moment) {
-        if !self.may_answer(flow, now.instant) {
-            return;
+        if self.may_answer(flow, now.instant) {
+            self.send_challenge(flow, request, code, now);
         }
+    }
+
+    fn send_challenge(&mut self, flow: Flow, request: &Message<'_>, code: u16, now: Moment) {
         let mut reply = Reply::terse_error(request, code);
         if code != ErrorCode::BAD_REQUEST {
             let nonce = self.nonces.make(flow.remote, now.instant);
@@ -83,21 +107,13 @@ impl Turn {
         if allocating && expires_at <= now.unix_seconds() {
             return Err(Denied::Wrong(Some(user)));
         }
-        let known = self.on(&flow).and_then(|index| self.get(index)).filter(|allocation| allocation.login.name == name.username());
-        if let Some(login) = known.map(|allocation| allocation.login.clone())
-            && request.validate_integrity_with_key(&login.key).is_ok()
-        {
-            return Ok(login);
-        }
         self.prove(request, name.username(), user).ok_or(Denied::Wrong(Some(user)))
     }
 
     /// Tries each secret. The comparison takes the same time wherever the first wrong byte is.
     fn prove(&self, request: &Message<'_>, name: &str, user: RelayUser) -> Option<Login> {
-        let algorithm = match request.has_attribute(MessageIntegritySha256::TYPE) {
-            true => IntegrityAlgorithm::Sha256,
-            false => IntegrityAlgorithm::Sha1,
-        };
+        let newer = request.has_attribute(MessageIntegritySha256::TYPE);
+        let algorithm = if newer { IntegrityAlgorithm::Sha256 } else { IntegrityAlgorithm::Sha1 };
         let mut keys = self
             .config
             .secrets
@@ -109,12 +125,18 @@ impl Turn {
     }
 }
 
+/// Bytes of a seal with SHA-256, which TURN does not let anybody cut short (RFC 8489 §14.6).
+const SEAL: usize = 32;
+
 /// Whoever chooses an algorithm must show that it saw the server's own list (RFC 8489 §9.2.4).
 fn check_algorithms(request: &Message<'_>) -> Result<(), Denied> {
+    let cut = request.raw_attribute(MessageIntegritySha256::TYPE).is_some_and(|seal| seal.value.len() != SEAL);
+    let silent = !request.has_attribute(PasswordAlgorithms::TYPE) && !request.has_attribute(PasswordAlgorithm::TYPE);
     let list = request.attribute::<PasswordAlgorithms>().ok();
     let chosen = request.attribute::<PasswordAlgorithm>().ok();
     match (list, chosen) {
-        (None, None) => Ok(()),
+        _ if cut => Err(Denied::Code(ErrorCode::BAD_REQUEST)),
+        (None, None) if silent => Ok(()),
         (Some(list), Some(chosen)) if list.algorithms() == ALGORITHMS && ALGORITHMS.contains(&chosen.algorithm()) => Ok(()),
         _ => Err(Denied::Code(ErrorCode::BAD_REQUEST)),
     }

@@ -1,4 +1,4 @@
-//! Credentials of the relay: a user name that says until when and for whom, a password that follows from it.
+//! Credentials of the relay: a user name that says for whom until when, a password that follows from it.
 
 use std::fmt;
 

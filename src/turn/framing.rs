@@ -1,4 +1,4 @@
-//! Messages in a stream of bytes: TURN's own lengths, and RFC 4571 for ICE over TCP.
+//! Messages in a stream of bytes: TURN's own lengths, or those of RFC 4571 for ICE over TCP.
 
 /// Longest message in a stream, in bytes: what a datagram holds, with the headers of ChannelData or STUN.
 pub const FRAME_MAX: usize = 2_048;

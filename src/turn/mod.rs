@@ -1,18 +1,28 @@
-//! Floor 1: a STUN and TURN server as a state machine, free of sockets.
+//! Floor 1: a server for STUN with TURN as a state machine, free of sockets.
 
 mod allocation;
 mod authenticate;
 pub mod credentials;
+#[cfg(test)]
+mod flood_tests;
 pub mod framing;
 pub mod limits;
 mod nonce;
+#[cfg(test)]
+mod open_tests;
 pub mod peers;
 mod relay;
+#[cfg(test)]
+mod relay_tests;
 mod reply;
 mod requests;
 mod server;
 #[cfg(test)]
 mod server_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod vector_tests;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

@@ -78,6 +78,7 @@ const UNLESS_LISTED: [Network; 6] = [
 /// the rules. IPv4-mapped and -compatible (RFC 4291 §2.5.5), NAT64 (RFC 6052 §2.1, RFC 8215), 6to4 (RFC 3056 §2),
 /// Teredo (RFC 4380 §4).
 #[must_use]
+#[allow(clippy::unnested_or_patterns)] // one form in each line
 pub fn plain(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let segments = v6.segments();

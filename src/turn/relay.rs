@@ -1,21 +1,25 @@
-//! The way of relayed packets: from clients to the SFU or a partner, and back to clients.
+//! The way of relayed packets: from clients to the SFU or a partner, then back to clients.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use stun_types::attribute::{Attribute as _, AttributeStaticType as _};
 use stun_types::message::{Message, MessageClass, MessageType, MessageWrite as _, MessageWriteExt as _, MessageWriteVec};
 use turn_types::attribute::{Data, XorPeerAddress};
 use turn_types::message::{DATA, SEND};
 
 use super::allocation::Flow;
+use super::requests::unknown;
 use super::server::Passed;
 use super::{RelayMode, Turn, TurnOutput};
 
 /// Bytes of a ChannelData header (RFC 8656 §12.4).
 const HEADER: usize = 4;
+/// Most bytes of data that fit a Data indication beside the peer's address: lengths in STUN have 16 bits.
+const DATA_MAX: usize = 65_500;
 
 /// Where a packet goes.
-enum Way {
+pub(super) enum Way {
     Sfu,
     Partner(usize),
     Outside,
@@ -54,6 +58,7 @@ impl Turn {
         let reason = match (message.has_method(SEND), self.on(&flow)) {
             (false, _) => "unknown method",
             (true, None) => "no allocation",
+            (true, Some(_)) if unknown(message).iter().any(|kind| *kind != Data::TYPE) => "unknown attribute",
             (true, Some(index)) => {
                 let peer = message.attribute::<XorPeerAddress>().map(|peer| peer.addr(message.transaction_id())).ok();
                 let data = data_of(message, bytes);
@@ -82,7 +87,7 @@ impl Turn {
         self.stats.bytes_in += data.len() as u64;
         match self.way(index, peer) {
             Some(Way::Sfu) => return Some(Passed { source, local: peer, bytes: data }),
-            Some(Way::Partner(partner)) => self.to_client(partner, source, data, now),
+            Some(Way::Partner(partner)) => self.pass_to_client(partner, source, data, now),
             Some(Way::Outside) => {
                 let mut bytes = self.buffer();
                 bytes.extend_from_slice(data);
@@ -94,7 +99,7 @@ impl Turn {
     }
 
     /// Where a peer is. The SFU and partners in the room come before all rules.
-    fn way(&self, index: usize, peer: SocketAddr) -> Option<Way> {
+    pub(super) fn way(&self, index: usize, peer: SocketAddr) -> Option<Way> {
         if self.config.sfu.contains(&peer) {
             return Some(Way::Sfu);
         }
@@ -112,7 +117,7 @@ impl Turn {
     /// A packet for a relayed address, from the SFU or a socket of the open relay.
     pub fn deliver(&mut self, relayed: SocketAddr, from: SocketAddr, data: &[u8], now: Instant) {
         match self.behind(&relayed) {
-            Some(index) => self.to_client(index, from, data, now),
+            Some(index) => self.pass_to_client(index, from, data, now),
             None => self.drop("no allocation"),
         }
     }
@@ -123,10 +128,13 @@ impl Turn {
         self.behind(&relayed).and_then(|index| self.get(index)).map(|allocation| allocation.flow)
     }
 
-    fn to_client(&mut self, index: usize, from: SocketAddr, data: &[u8], now: Instant) {
+    fn pass_to_client(&mut self, index: usize, from: SocketAddr, data: &[u8], now: Instant) {
         let Some(allocation) = self.get_mut(index) else { return };
         if !allocation.permits(from.ip(), now) {
             return self.drop("no permission");
+        }
+        if data.len() > DATA_MAX {
+            return self.drop("oversize");
         }
         if !allocation.outward.take(data.len(), now) {
             return self.drop("too fast");
@@ -161,7 +169,6 @@ impl Turn {
 
 /// The DATA attribute's value as it stands in the message, so that it need not be copied.
 fn data_of<'a>(message: &Message<'_>, bytes: &'a [u8]) -> Option<&'a [u8]> {
-    use stun_types::attribute::{Attribute as _, AttributeStaticType as _};
     let (offset, attribute) = message.raw_attribute_and_offset(Data::TYPE)?;
     bytes.get(offset + HEADER..offset + HEADER + usize::from(attribute.length()))
 }

@@ -33,13 +33,11 @@ impl Reply {
     }
 
     fn with_code(mut self, code: Option<ErrorCode>) -> Self {
-        match code {
-            Some(code) => self.with(&code),
-            None => {
-                self.whole = false;
-                self
-            }
+        if let Some(code) = code {
+            return self.with(&code);
         }
+        self.whole = false;
+        self
     }
 
     pub fn with(mut self, attribute: &dyn AttributeWrite) -> Self {

@@ -10,8 +10,8 @@ use stun_types::attribute::{
 };
 use stun_types::message::Message;
 use turn_types::attribute::{
-    AdditionalAddressFamily, ChannelNumber, DontFragment, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken,
-    XorPeerAddress, XorRelayedAddress,
+    AdditionalAddressFamily, AddressErrorCode, ChannelNumber, DontFragment, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport,
+    ReservationToken, XorPeerAddress, XorRelayedAddress,
 };
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 
@@ -27,6 +27,8 @@ use super::{RelayMode, Turn, TurnOutput};
 const UDP: u8 = 17;
 /// How often another port is tried before the relay has none.
 const PORT_TRIES: usize = 32;
+/// How many sockets that could not be opened one Allocate may cost.
+const BIND_TRIES: usize = 8;
 /// An allocation that relayed nothing for so long makes room for its user's next one.
 const IDLE: Duration = Duration::from_secs(10);
 /// Channel numbers. RFC 8656 §12 ends them at 0x4fff, but clients of RFC 5766 §11 draw them from the whole range, whose
@@ -70,8 +72,7 @@ impl Turn {
             return self.drop("unknown method");
         }
         let Some(login) = self.authenticate(flow, request, method == ALLOCATE, now) else { return };
-        let unknown = request.iter_attributes().map(|(_, attribute)| attribute.get_type());
-        let unknown: Vec<AttributeType> = unknown.filter(|kind| kind.comprehension_required() && !KNOWN.contains(kind)).collect();
+        let unknown = unknown(request);
         let result = match method {
             _ if !unknown.is_empty() => {
                 let reply = Reply::error(request, ErrorCode::UNKNOWN_ATTRIBUTE).with(&UnknownAttributes::new(&unknown));
@@ -99,7 +100,9 @@ impl Turn {
         }
         let wanted = wanted(request)?;
         self.make_room(login, now)?;
-        let relayed = self.free_addresses(&wanted)?;
+        let (ips, refused) = self.relay_ips(&wanted)?;
+        let port = self.free_port(&ips, wanted.even).ok_or(ErrorCode::INSUFFICIENT_CAPACITY)?;
+        let relayed: Vec<SocketAddr> = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         let closed = self.config.mode == RelayMode::Closed;
         let rate = self.config.limits.bits_per_s;
         let allocation = Allocation {
@@ -107,6 +110,9 @@ impl Turn {
             login: login.clone(),
             transaction: request.transaction_id(),
             unbound: if closed { 0 } else { relayed.len() },
+            failed: 0,
+            even: wanted.even,
+            refused,
             request: if closed { Vec::new() } else { request.as_bytes().to_vec() },
             expires: now + lifetime(request),
             permissions: Vec::new(),
@@ -139,28 +145,36 @@ impl Turn {
         if self.total() >= self.config.limits.total { Err(ErrorCode::INSUFFICIENT_CAPACITY) } else { Ok(()) }
     }
 
-    /// Relayed addresses that nobody has, one for each family, with the same port.
-    fn free_addresses(&mut self, wanted: &Wanted) -> Result<Vec<SocketAddr>, u16> {
-        let ips = wanted.families.iter().map(|family| self.relay_ip(*family)).collect::<Result<Vec<IpAddr>, u16>>()?;
-        for _ in 0..PORT_TRIES {
-            let port = self.draw_port(wanted.even);
-            let addresses: Vec<SocketAddr> = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-            if addresses.iter().all(|address| self.behind(address).is_none()) {
-                return Ok(addresses);
-            }
-        }
-        Err(ErrorCode::INSUFFICIENT_CAPACITY)
+    /// The relay's addresses of the families that are wanted, and the one of two that it does not have.
+    fn relay_ips(&self, wanted: &Wanted) -> Result<(Vec<IpAddr>, Option<AddressFamily>), u16> {
+        let has = |family: &AddressFamily| self.relay_ip(*family).is_ok();
+        let ips: Vec<IpAddr> = wanted.families.iter().filter_map(|family| self.relay_ip(*family).ok()).collect();
+        let refused = wanted.families.iter().copied().find(|family| !has(family));
+        if ips.is_empty() { Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED) } else { Ok((ips, refused)) }
     }
 
-    fn draw_port(&mut self, even: bool) -> u16 {
+    /// A port that nobody has at any of these addresses.
+    fn free_port(&mut self, ips: &[IpAddr], even: bool) -> Option<u16> {
+        for _ in 0..PORT_TRIES {
+            let port = self.draw_port(even)?;
+            if ips.iter().all(|ip| self.behind(&SocketAddr::new(*ip, port)).is_none()) {
+                return Some(port);
+            }
+        }
+        None
+    }
+
+    fn draw_port(&mut self, even: bool) -> Option<u16> {
         let ports = match &self.config.mode {
             RelayMode::Closed => self.config.virtual_ports(),
             RelayMode::Open { ports, .. } => ports.clone(),
         };
-        let count = u64::from(ports.end() - ports.start()) + 1;
+        let step = if even { 2 } else { 1 };
+        let first = ports.start().checked_next_multiple_of(step)?;
+        let count = u64::from(ports.end().checked_sub(first)? / step) + 1;
         #[allow(clippy::cast_possible_truncation)] // below the number of ports
-        let port = ports.start() + (self.chance.next_u64() % count) as u16;
-        if even { port & !1 } else { port }
+        let nth = (self.chance.next_u64() % count) as u16;
+        Some(first + nth * step)
     }
 
     fn relay_ip(&self, family: AddressFamily) -> Result<IpAddr, u16> {
@@ -179,16 +193,7 @@ impl Turn {
     pub fn bound(&mut self, relayed: SocketAddr, opened: bool, now: Instant) {
         let Some(index) = self.behind(&relayed) else { return };
         if !opened {
-            let old = relayed;
-            let port = self.draw_port(false);
-            let new = SocketAddr::new(old.ip(), port);
-            return match self.behind(&new) {
-                None => {
-                    self.move_relayed(index, old, new);
-                    self.push(TurnOutput::Bind { relayed: new });
-                }
-                Some(_) => self.end(index),
-            };
+            return self.bind_elsewhere(index, relayed);
         }
         let Some(allocation) = self.get_mut(index) else { return };
         allocation.unbound = allocation.unbound.saturating_sub(1);
@@ -203,6 +208,27 @@ impl Turn {
         }
     }
 
+    /// Tries another port, but not for ever: a host that has no sockets left has none on any port.
+    fn bind_elsewhere(&mut self, index: usize, old: SocketAddr) {
+        let Some(allocation) = self.get_mut(index) else { return };
+        allocation.failed += 1;
+        let (failed, even) = (allocation.failed, allocation.even);
+        let port = if failed < BIND_TRIES { self.free_port(&[old.ip()], even) } else { None };
+        if let Some(port) = port {
+            let new = SocketAddr::new(old.ip(), port);
+            self.move_relayed(index, old, new);
+            return self.push(TurnOutput::Bind { relayed: new });
+        }
+        let Some(allocation) = self.get_mut(index) else { return };
+        let bytes = std::mem::take(&mut allocation.request);
+        let (flow, login) = (allocation.flow, allocation.login.clone());
+        self.drop_relayed(index, old);
+        self.end(index);
+        if let Ok(request) = Message::from_bytes(&bytes) {
+            self.send(flow, Reply::error(&request, ErrorCode::INSUFFICIENT_CAPACITY).finish(Some(&login)));
+        }
+    }
+
     /// The user's allocation on this way.
     fn own(&self, flow: Flow, login: &Login) -> Result<usize, u16> {
         let index = self.on(&flow).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
@@ -212,16 +238,27 @@ impl Turn {
 
     fn refresh(&mut self, flow: Flow, request: &Message<'_>, login: &Login, now: Instant) -> Result<Option<Reply>, u16> {
         let index = self.own(flow, login)?;
-        if let Ok(family) = request.attribute::<RequestedAddressFamily>() {
-            let v4 = family.family() == AddressFamily::IPV4;
-            let has = self.get(index).is_some_and(|allocation| allocation.relayed.iter().any(|relayed| relayed.is_ipv4() == v4));
-            if !has {
+        let relayed = self.get(index).map(|allocation| allocation.relayed.clone()).unwrap_or_default();
+        let mut meant = relayed.clone();
+        if request.has_attribute(RequestedAddressFamily::TYPE) {
+            let family = request.attribute::<RequestedAddressFamily>().map_err(|_| ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH)?;
+            meant.retain(|relayed| relayed.is_ipv4() == (family.family() == AddressFamily::IPV4));
+            if meant.is_empty() {
                 return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
             }
         }
         let asked = request.attribute::<Lifetime>().ok().map(|lifetime| lifetime.seconds());
         if asked == Some(0) {
-            self.end(index);
+            match meant.as_slice() {
+                // One of two families goes.
+                [one] if relayed.len() > 1 => {
+                    self.drop_relayed(index, *one);
+                    if self.config.mode != RelayMode::Closed {
+                        self.push(TurnOutput::Unbind { relayed: *one });
+                    }
+                }
+                _ => self.end(index),
+            }
             return Ok(Some(Reply::success(request).with(&Lifetime::new(0))));
         }
         let lifetime = lifetime(request);
@@ -235,17 +272,19 @@ impl Turn {
         while let Ok(peer) = request.nth_attribute::<XorPeerAddress>(peers.len()) {
             peers.push(peer.addr(request.transaction_id()));
         }
-        // Attributes of the right type that are malformed count as missing.
-        if peers.is_empty() {
+        // One that cannot be read spoils all: what was meant to be permitted is not known.
+        let all = request.iter_attributes().filter(|(_, attribute)| attribute.get_type() == XorPeerAddress::TYPE).count();
+        if peers.is_empty() || peers.len() != all {
             return Err(ErrorCode::BAD_REQUEST);
         }
         peers.iter().try_for_each(|peer| self.check_peer(index, peer.ip()))?;
         let most = self.config.limits.permissions;
         let Some(allocation) = self.get_mut(index) else { return Err(ErrorCode::ALLOCATION_MISMATCH) };
-        for peer in &peers {
-            if !allocation.permit(peer.ip(), now, most) {
-                return Err(ErrorCode::INSUFFICIENT_CAPACITY);
-            }
+        // All or none.
+        let before = allocation.permissions.clone();
+        if !peers.iter().all(|peer| allocation.permit(peer.ip(), now, most)) {
+            allocation.permissions = before;
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         Ok(Some(Reply::success(request)))
     }
@@ -258,6 +297,11 @@ impl Turn {
             return Err(ErrorCode::BAD_REQUEST);
         }
         self.check_peer(index, peer.ip())?;
+        // The port is known here: what no packet could ever reach is refused at once.
+        let outside = matches!(&self.config.mode, RelayMode::Open { addresses, .. } if !addresses.contains(&peer.ip()));
+        if peer.port() == 0 || outside && self.way(index, peer).is_none() {
+            return Err(ErrorCode::FORBIDDEN);
+        }
         let limits = self.config.limits;
         let Some(allocation) = self.get_mut(index) else { return Err(ErrorCode::ALLOCATION_MISMATCH) };
         allocation.channels.retain(|channel| channel.expires > now);
@@ -266,14 +310,13 @@ impl Turn {
             return Err(ErrorCode::BAD_REQUEST);
         }
         let known = allocation.channels.iter().position(|channel| channel.number == number);
+        if known.is_none() && allocation.channels.len() >= limits.channels || !allocation.permit(peer.ip(), now, limits.permissions) {
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+        }
         let expires = now + CHANNEL;
         match known {
             Some(at) => allocation.channels[at].expires = expires,
-            None if allocation.channels.len() >= limits.channels => return Err(ErrorCode::INSUFFICIENT_CAPACITY),
             None => allocation.channels.push(Channel { number, peer, expires }),
-        }
-        if !allocation.permit(peer.ip(), now, limits.permissions) {
-            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         Ok(Some(Reply::success(request)))
     }
@@ -293,6 +336,12 @@ impl Turn {
     }
 }
 
+/// What a message carries that must be understood but is not (RFC 8489 §6.3).
+pub(super) fn unknown(message: &Message<'_>) -> Vec<AttributeType> {
+    let kinds = message.iter_attributes().map(|(_, attribute)| attribute.get_type());
+    kinds.filter(|kind| kind.comprehension_required() && !KNOWN.contains(kind)).collect()
+}
+
 /// What an Allocate request asks for, or the code that refuses it.
 fn wanted(request: &Message<'_>) -> Result<Wanted, u16> {
     let transport = request.attribute::<RequestedTransport>().map_err(|_| ErrorCode::BAD_REQUEST)?;
@@ -306,6 +355,9 @@ fn wanted(request: &Message<'_>) -> Result<Wanted, u16> {
     if request.has_attribute(ReservationToken::TYPE) {
         let clash = even.is_some() || asked.is_some() || additional.is_some();
         return Err(if clash { ErrorCode::BAD_REQUEST } else { ErrorCode::INSUFFICIENT_CAPACITY });
+    }
+    if request.has_attribute(AdditionalAddressFamily::TYPE) && additional.is_none() {
+        return Err(ErrorCode::BAD_REQUEST);
     }
     if additional.is_some_and(|family| asked.is_some() || reserving || family != AddressFamily::IPV6) {
         return Err(ErrorCode::BAD_REQUEST);
@@ -329,6 +381,11 @@ fn allocated(allocation: &Allocation, request: &Message<'_>, now: Instant) -> Re
     let relayed = allocation.relayed.iter().map(|address| XorRelayedAddress::new(*address, transaction));
     let reply = relayed.fold(Reply::success(request), |reply, address| reply.with(&address));
     let lifetime = allocation.expires.saturating_duration_since(now);
+    let missing = ErrorCode::builder(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED).build().ok().zip(allocation.refused);
+    let reply = match missing {
+        Some((error, family)) => reply.with(&AddressErrorCode::new(family, error)),
+        None => reply,
+    };
     reply.with(&XorMappedAddress::new(allocation.flow.remote, transaction)).with(&Lifetime::new(seconds(lifetime)))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use stun_types::attribute::XorMappedAddress;
+use stun_types::attribute::{AttributeStaticType as _, ErrorCode, UnknownAttributes, Username, XorMappedAddress};
 use stun_types::message::{BINDING, Message, MessageClass};
 
 use crate::model::chance::Chance;
@@ -13,9 +13,11 @@ use crate::model::map::{Seeded, SeededMap};
 use crate::model::time::Moment;
 
 use super::allocation::{Allocation, Flow};
+use super::framing::FRAME_MAX;
 use super::limits::{Throttle, source};
 use super::nonce::Nonces;
 use super::reply::Reply;
+use super::requests::unknown;
 use super::{
     ANSWERS_PER_SECOND, FAILURE_WINDOW, FAILURES_PER_SOURCE, FAILURES_PER_USER, RelayMode, TurnConfig, TurnStats, credentials::RelayUser,
 };
@@ -81,7 +83,8 @@ pub struct Turn {
     by_stream: BTreeMap<StreamId, usize>,
     by_user: BTreeMap<(u64, u64), Vec<usize>>,
     expiries: BTreeSet<(Instant, usize)>,
-    revoked: VecDeque<u64>,
+    revoked: BTreeSet<u64>,
+    revoked_order: VecDeque<u64>,
     pub(super) answers: Throttle<IpAddr>,
     pub(super) failing_sources: Throttle<IpAddr>,
     pub(super) failing_users: Throttle<(u64, u64)>,
@@ -107,7 +110,8 @@ impl Turn {
             by_stream: BTreeMap::new(),
             by_user: BTreeMap::new(),
             expiries: BTreeSet::new(),
-            revoked: VecDeque::new(),
+            revoked: BTreeSet::new(),
+            revoked_order: VecDeque::new(),
             answers: Throttle::new(ANSWERS_PER_SECOND, Duration::from_secs(1), seed, start),
             failing_sources: Throttle::new(FAILURES_PER_SOURCE, FAILURE_WINDOW, seed, start),
             failing_users: Throttle::new(FAILURES_PER_USER, FAILURE_WINDOW, seed, start),
@@ -153,10 +157,14 @@ impl Turn {
 
     /// Ends a participant's allocations and refuses its credentials from now on.
     pub fn revoke(&mut self, user: RelayUser) {
-        if self.revoked.len() >= REVOKED_MAX {
-            self.revoked.pop_front();
+        if self.revoked.insert(user.person) {
+            self.revoked_order.push_back(user.person);
         }
-        self.revoked.push_back(user.person);
+        if self.revoked_order.len() > REVOKED_MAX
+            && let Some(oldest) = self.revoked_order.pop_front()
+        {
+            self.revoked.remove(&oldest);
+        }
         for index in self.by_user.remove(&(user.group, user.person)).unwrap_or_default() {
             self.end(index);
         }
@@ -184,19 +192,22 @@ impl Turn {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 5] {
+    pub fn sizes(&self) -> [(&'static str, usize); 6] {
         [
             ("allocations", self.by_flow.len()),
             ("relayed addresses", self.by_relayed.len()),
             ("relay users", self.by_user.len()),
             ("relay timers", self.expiries.len()),
             ("relay sources", self.answers.len() + self.failing_sources.len() + self.failing_users.len()),
+            ("relay revocations", self.revoked_order.len()),
         ]
     }
 
     fn message<'a>(&mut self, flow: Flow, bytes: &'a [u8], now: Moment) -> Option<Passed<'a>> {
         let whole = bytes.get(2..4).is_some_and(|len| 20 + usize::from(u16::from_be_bytes([len[0], len[1]])) == bytes.len());
-        let Some(message) = Message::from_bytes(bytes).ok().filter(|_| whole) else {
+        // Longer than any stream carries: the parser need not see it.
+        let fits = bytes.len() <= FRAME_MAX;
+        let Some(message) = Some(bytes).filter(|_| whole && fits).and_then(|bytes| Message::from_bytes(bytes).ok()) else {
             self.drop("malformed");
             return None;
         };
@@ -211,8 +222,17 @@ impl Turn {
 
     /// Tells a stranger its address (RFC 8489 §12).
     fn binding(&mut self, flow: Flow, message: &Message<'_>, now: Instant) {
+        // A check of ICE for somebody who is not here: silence (RFC 8445 §7.3 has no answer for an unknown name either).
+        if message.has_attribute(Username::TYPE) {
+            return self.drop("unknown user name");
+        }
         if !self.may_answer(flow, now) {
             return;
+        }
+        let unknown = unknown(message);
+        if !unknown.is_empty() {
+            let reply = Reply::terse_error(message, ErrorCode::UNKNOWN_ATTRIBUTE).with(&UnknownAttributes::new(&unknown));
+            return self.send(flow, reply.finish(None));
         }
         let mapped = XorMappedAddress::new(flow.remote, message.transaction_id());
         self.send(flow, Reply::success(message).with(&mapped).finish(None));
@@ -321,6 +341,14 @@ impl Turn {
         }
         self.expiries.remove(&(allocation.expires, index));
         self.free.push(index);
+    }
+
+    /// Takes one of an allocation's relayed addresses away.
+    pub(super) fn drop_relayed(&mut self, index: usize, relayed: SocketAddr) {
+        self.by_relayed.remove(&relayed);
+        if let Some(allocation) = self.get_mut(index) {
+            allocation.relayed.retain(|other| *other != relayed);
+        }
     }
 
     /// Exchanges a relayed address of an allocation for another.

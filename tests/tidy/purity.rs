@@ -74,10 +74,9 @@ fn foreign_path(path: &PathFact, dependencies: &[String]) -> Option<String> {
             STD.contains(&part) && !except || part == "*"
         }
         // Its hashes are pure; its randomness is not.
-        ["aws_lc_rs", "hmac", ..] => false,
+        ["aws_lc_rs", "hmac", ..] | [] => false,
         ["rand", "rng" | "random" | "random_range" | "random_bool" | "random_iter" | "fill" | "*", ..] => true,
         [first, ..] => dependencies.iter().any(|known| known == first) && !CRATES.contains(&first),
-        [] => false,
     };
     let clock = written.len() > 1 && written.last() == Some(&"now");
     let moment = path.test && written.ends_with(&["Instant", "now"]);

@@ -343,8 +343,8 @@ impl Worker {
 
     /// Sizes of what grows with load: peers, rooms, sessions, addresses, user names, routes, timers.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 14] {
-        let [allocations, relayed, users, timers, sources] = self.turn.sizes();
+    pub fn sizes(&self) -> [(&'static str, usize); 15] {
+        let [allocations, relayed, users, timers, sources, revocations] = self.turn.sizes();
         [
             ("peers", self.peers.iter().flatten().count()),
             ("rooms", self.rooms.iter().flatten().count()),
@@ -360,6 +360,7 @@ impl Worker {
             users,
             timers,
             sources,
+            revocations,
         ]
     }
 

@@ -129,7 +129,7 @@ impl Worker {
             self.by_ufrag.remove(creds.ufrag.as_bytes());
         }
         for path in &peer.paths {
-            self.forget_path(index, &path);
+            self.forget_path(index, path);
         }
         self.ready.retain(|ready| *ready != index);
         self.free_peers.push(index);
