@@ -240,7 +240,9 @@ impl Turn {
 
     /// Whether somebody who proved nothing may have an answer: not more than a few a second.
     pub(super) fn may_answer(&mut self, flow: Flow, now: Instant) -> bool {
-        let may = self.answers.take(source(flow.remote.ip()), now);
+        // Who holds a connection has shown that the address is its own, and does not ask twice: a dropped answer would be
+        // the end of it.
+        let may = flow.stream.is_some() || self.answers.take(source(flow.remote.ip()), now);
         if !may {
             self.drop("too many answers");
         }

@@ -60,15 +60,18 @@ async function open() {
     ['IPv6 throughout', { host: V6, args: [...peer6, '-x'] }],
     ['IPv4 from IPv6', { host: V6, args: [...peer, '-X'] }],
     ['dual allocation', { args: [...peer, '-Z'] }],
-    ['negative tests', { args: [...peer, '-N'] }],
+    // To a peer of its own choice coturn's own server breaks this run off as well.
+    ['negative tests', { args: ['-y', '-c', '-N'] }],
     ['random disconnects', { args: [...peer, '-B'] }],
     ['TCP', { port: tcp, args: [...peer, '-t'] }],
     ['TCP with padding', { port: tcp, args: [...peer, '-t', '-l', '101'] }],
     ['TLS', { port: tcp, args: [...peer, '-t', '-S'] }],
     ['wrong password', { args: [...peer, '-w', 'wrong'] }],
   ];
-  // They wait most of their time.
-  await Promise.all(runs.map(([name, how]) => uclient(server, name, how)));
+  // They wait most of their time. More at once than this would run into the bound of answers to one address.
+  for (let at = 0; at < runs.length; at += 4) {
+    await Promise.all(runs.slice(at, at + 4).map(([name, how]) => uclient(server, name, how)));
+  }
   const stun = await run('turnutils_stunclient', ['-p', String(server.udp), V4]);
   console.log(JSON.stringify({ name: 'stunclient', said: stun.said.slice(-300) }));
   console.log(JSON.stringify({ name: 'left', allocations: await server.metric('konsil_turn_allocations') }));
