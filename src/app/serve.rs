@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::http::{self, AppState, Parts};
 use crate::io::clock;
 use crate::io::control::ControlHandle;
-use crate::io::edge::{self, Cover, Edge, EdgeLimits};
+use crate::io::edge::{self, Cover, Edge, EdgeLimits, Surroundings};
 use crate::io::media::{self, EVENTS_MAX, MediaHandle, MediaParts};
 use crate::io::state::{Run, RunFile, State, read_certificate};
 use crate::io::store::Store;
@@ -103,7 +103,7 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
         page,
     };
     let limits = EdgeLimits::new(config.limits.connections, config.limits.connections_per_source);
-    let edge = Edge::new(limits, Some(core.media.clone()));
+    let edge = Edge::new(limits, Surroundings { media: Some(core.media.clone()), trusted_proxies: config.http.trusted_proxies.clone() });
     let certificate = Arc::clone(&doors.certificate);
     open_doors(doors, &edge, &core, &key, &run)?;
     let _run_file: RunFile = state.announce(&run)?;
@@ -261,7 +261,7 @@ fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, key: &ApiKey, run: &R
         ready: Arc::clone(&core.ready),
     };
     // Scrapes have bounds of their own, so that a flood of calls cannot blind the operator.
-    let watch = Edge::new(EdgeLimits::new(METRICS_CONNECTIONS, METRICS_CONNECTIONS), None);
+    let watch = Edge::new(EdgeLimits::new(METRICS_CONNECTIONS, METRICS_CONNECTIONS), Surroundings::default());
     tokio::spawn(watch.serve(doors.metrics, Cover::Clear, http::metrics_router(numbers)));
     Ok(())
 }

@@ -50,7 +50,7 @@ pub struct Http {
     pub certificate: Option<CertificateFiles>,
     /// HTTP without TLS, on a loopback address.
     pub plain_listen: Option<SocketAddr>,
-    /// Networks of load balancers; nothing trusts them yet.
+    /// Networks of load balancers, which must say by the PROXY protocol for whom they connect.
     pub trusted_proxies: Vec<Prefix>,
 }
 

@@ -28,11 +28,14 @@ pub enum Refusal {
     Unknown,
     /// HTTP that is broken.
     Http,
+    /// A load balancer that does not say for whom it connects.
+    NoProxyHeader,
 }
 
 impl Refusal {
     /// All of them, in the order of [`EdgeStats::refused`].
-    pub const ALL: [Self; 7] = [Self::Full, Self::SourceFull, Self::Slow, Self::Handshake, Self::ClearHttp, Self::Unknown, Self::Http];
+    pub const ALL: [Self; 8] =
+        [Self::Full, Self::SourceFull, Self::Slow, Self::Handshake, Self::ClearHttp, Self::Unknown, Self::Http, Self::NoProxyHeader];
 
     /// A name for metrics.
     #[must_use]
@@ -45,6 +48,7 @@ impl Refusal {
             Self::ClearHttp => "clear_http",
             Self::Unknown => "unknown",
             Self::Http => "http",
+            Self::NoProxyHeader => "no_proxy_header",
         }
     }
 }
@@ -83,8 +87,9 @@ impl Admission {
         })
     }
 
-    /// Lets a connection in, or counts why not.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+    /// Lets a connection in, or counts why not. A load balancer's connections are its clients': only their number in all
+    /// is bounded, until [`Permit::belongs_to`] says whose they are.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, balancer: bool) -> Option<Permit> {
         let source = source(address);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock, so that listeners side by side do not let in one too many.
@@ -93,7 +98,7 @@ impl Admission {
             return None;
         }
         let count = sources.entry(source).or_default();
-        if *count >= self.most_per_source {
+        if *count >= self.most_per_source && !balancer {
             self.count(Refusal::SourceFull);
             return None;
         }
@@ -138,15 +143,34 @@ pub(super) struct Permit {
     source: IpAddr,
 }
 
+impl Permit {
+    /// Counts the connection as this client's. `false` if all of the client's are taken.
+    fn belongs_to(&mut self, client: IpAddr) -> bool {
+        let client = source(client);
+        let mut sources = self.admission.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = sources.entry(client).or_default();
+        if *count >= self.admission.most_per_source {
+            return false;
+        }
+        *count += 1;
+        leave(&mut sources, self.source);
+        self.source = client;
+        true
+    }
+}
+
+fn leave(sources: &mut BTreeMap<IpAddr, usize>, source: IpAddr) {
+    if let Some(count) = sources.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            sources.remove(&source);
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut sources = self.admission.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = sources.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
-                sources.remove(&self.source);
-            }
-        }
+        leave(&mut self.admission.sources.lock().unwrap_or_else(PoisonError::into_inner), self.source);
         self.admission.open.send_modify(|open| *open -= 1);
     }
 }
@@ -155,12 +179,17 @@ impl Drop for Permit {
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
     stream: S,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl<S> Guarded<S> {
     pub(super) fn new(stream: S, permit: Permit) -> Self {
-        Self { stream, _permit: permit }
+        Self { stream, permit }
+    }
+
+    /// Counts the connection as this client's. `false` if all of the client's are taken.
+    pub(super) fn belongs_to(&mut self, client: IpAddr) -> bool {
+        self.permit.belongs_to(client)
     }
 
     pub(super) fn get(&self) -> &S {
@@ -201,7 +230,7 @@ mod tests {
     use super::*;
 
     fn admit(admission: &Arc<Admission>, address: &str) -> Option<Permit> {
-        admission.admit(address.parse().unwrap())
+        admission.admit(address.parse().unwrap(), false)
     }
 
     #[test]

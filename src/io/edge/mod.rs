@@ -2,6 +2,7 @@
 
 mod admission;
 mod first;
+mod proxy;
 mod requests;
 
 use std::io;
@@ -27,6 +28,7 @@ pub use requests::PeerAddr;
 
 use super::media::MediaHandle;
 use super::stream;
+use crate::config::Prefix;
 use crate::model::ids::StreamId;
 use crate::turn::Flow;
 use crate::turn::framing::Framing;
@@ -74,6 +76,15 @@ pub enum Cover {
     Clear,
 }
 
+/// What an edge has behind and before it.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// Who takes media, if anybody does.
+    pub media: Option<MediaHandle>,
+    /// Networks of load balancers, which must say by the PROXY protocol for whom they connect. Nobody else is believed.
+    pub trusted_proxies: Vec<Prefix>,
+}
+
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -87,8 +98,7 @@ pub struct Edge {
     limits: EdgeLimits,
     admission: Arc<Admission>,
     phase: watch::Sender<Phase>,
-    /// Who takes media, if anybody does.
-    media: Option<MediaHandle>,
+    surroundings: Surroundings,
     last_stream: AtomicU64,
 }
 
@@ -112,9 +122,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 impl Edge {
     /// An edge without listeners.
     #[must_use]
-    pub fn new(limits: EdgeLimits, media: Option<MediaHandle>) -> Arc<Self> {
+    pub fn new(limits: EdgeLimits, surroundings: Surroundings) -> Arc<Self> {
         let admission = Admission::new(limits.connections, limits.per_source);
-        Arc::new(Self { limits, admission, phase: watch::Sender::new(Phase::Open), media, last_stream: AtomicU64::new(0) })
+        Arc::new(Self { limits, admission, phase: watch::Sender::new(Phase::Open), surroundings, last_stream: AtomicU64::new(0) })
     }
 
     /// The counters now.
@@ -155,7 +165,8 @@ impl Edge {
 
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, cover: &Cover, router: &Router) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let Some(permit) = self.admission.admit(peer.ip()) else { return };
+        let balancer = self.surroundings.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
+        let Some(permit) = self.admission.admit(peer.ip(), balancer) else { return };
         if prepare(&stream).is_err() {
             return;
         }
@@ -166,13 +177,36 @@ impl Edge {
             let closed = phase.wait_for(|phase| *phase == Phase::Closed);
             tokio::select! {
                 _ = closed => {}
-                refusal = edge.connection(stream, peer, cover, router) => {
+                refusal = edge.behind(balancer, stream, peer, cover, router) => {
                     if let Err(refusal) = refusal {
                         edge.admission.count(refusal);
                     }
                 }
             }
         });
+    }
+
+    /// Serves a connection, which a balancer may have made for somebody else.
+    async fn behind(
+        &self,
+        balancer: bool,
+        mut stream: Guarded<TcpStream>,
+        peer: SocketAddr,
+        cover: Cover,
+        router: Router,
+    ) -> Result<(), Refusal> {
+        if !balancer {
+            return self.connection(stream, peer, cover, router).await;
+        }
+        let header = timeout(self.limits.first_bytes, proxy::client(&mut stream)).await.map_err(|_| Refusal::Slow)?;
+        match header {
+            Ok(Some(client)) if stream.belongs_to(client.ip()) => self.connection(stream, client, cover, router).await,
+            Ok(Some(_)) => Err(Refusal::SourceFull),
+            Ok(None) => self.connection(stream, peer, cover, router).await,
+            Err(fault) if fault.kind() == io::ErrorKind::InvalidData => Err(Refusal::NoProxyHeader),
+            // A health check that says nothing.
+            Err(_) => Ok(()),
+        }
     }
 
     async fn connection(&self, stream: Guarded<TcpStream>, peer: SocketAddr, cover: Cover, router: Router) -> Result<(), Refusal> {
@@ -204,7 +238,7 @@ impl Edge {
     where
         S: AsyncRead + AsyncWrite + Send,
     {
-        let (Some(media), Ok(local)) = (self.media.clone(), local) else { return Err(Refusal::Unknown) };
+        let (Some(media), Ok(local)) = (self.surroundings.media.clone(), local) else { return Err(Refusal::Unknown) };
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
         let id = StreamId(self.last_stream.fetch_add(1, Ordering::Relaxed) + 1);
         let kept = stream::serve(stream, Flow { remote, local, stream: Some(id) }, framing, media).await;

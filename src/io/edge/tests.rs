@@ -69,11 +69,15 @@ fn limits() -> EdgeLimits {
 }
 
 fn bed(limits: EdgeLimits) -> Bed {
+    bed_with(limits, Surroundings::default())
+}
+
+fn bed_with(limits: EdgeLimits, surroundings: Surroundings) -> Bed {
     let pem = Pem::self_signed(&[], now()).unwrap();
     let certificate = Certificate::new(&pem).unwrap();
     let listener = bind("[::]:0".parse().unwrap()).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
-    let edge = Edge::new(limits, None);
+    let edge = Edge::new(limits, surroundings);
     let slow = Arc::new(Slow::default());
     let cover = Cover::Tls(server_config(certificate.clone()).unwrap());
     let serving = tokio::spawn(edge.clone().serve(listener, cover, router(slow.clone())));
@@ -81,13 +85,16 @@ fn bed(limits: EdgeLimits) -> Bed {
 }
 
 async fn tls(address: SocketAddr, pem: &Pem, alpn: &str) -> io::Result<TlsStream<TcpStream>> {
+    tls_over(TcpStream::connect(address).await?, pem, alpn).await
+}
+
+async fn tls_over(stream: TcpStream, pem: &Pem, alpn: &str) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(&pem.cert).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-    let stream = TcpStream::connect(address).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
@@ -269,7 +276,7 @@ async fn new_certificates_are_shown_to_new_connections() {
 
 #[tokio::test]
 async fn clear_listener_serves_http1() {
-    let edge = Edge::new(limits(), None);
+    let edge = Edge::new(limits(), Surroundings::default());
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(edge.serve(listener, Cover::Clear, router(Arc::default())));
@@ -283,4 +290,32 @@ async fn a_taken_port_is_refused() {
     assert!(bind(listener.local_addr().unwrap()).is_err());
     let v4 = SocketAddr::from(([0, 0, 0, 0], listener.local_addr().unwrap().port()));
     assert!(bind(v4).is_err());
+}
+
+#[tokio::test]
+async fn listed_balancers_say_who_the_client_is_and_nobody_else_may() {
+    let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\x0a\x00\x00\x01\x9c\x40\x01\xbb";
+    let behind = |trusted: &str, per_source| {
+        let trusted_proxies = vec![trusted.parse().unwrap()];
+        bed_with(EdgeLimits { per_source, ..limits() }, Surroundings { trusted_proxies, ..Surroundings::default() })
+    };
+    let bed = behind("127.0.0.0/8", 1);
+    let ask = async || {
+        let mut stream = TcpStream::connect(bed.address).await.unwrap();
+        stream.write_all(header).await.unwrap();
+        let stream = tls_over(stream, &bed.pem, "http/1.1").await?;
+        Ok::<_, io::Error>(String::from_utf8(exchange(stream, &request("/")).await).unwrap())
+    };
+    assert!(ask().await.unwrap().ends_with("203.0.113.9:40000"));
+    // The bound of a source is the client's, not the balancer's.
+    let mut other = TcpStream::connect(bed.address).await.unwrap();
+    other.write_all(&header[..20]).await.unwrap();
+    assert!(ask().await.unwrap().ends_with("203.0.113.9:40000"));
+    drop(other);
+    exchange(TcpStream::connect(bed.address).await.unwrap(), b"\x16\x03\x01\x00\x05hello, this is no header").await;
+    assert_eq!(refused(&bed.edge, Refusal::NoProxyHeader).await, 1);
+
+    let stranger = behind("10.0.0.0/8", 50);
+    assert!(exchange(TcpStream::connect(stranger.address).await.unwrap(), header).await.is_empty());
+    assert_eq!(refused(&stranger.edge, Refusal::Unknown).await, 1);
 }
