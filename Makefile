@@ -98,7 +98,7 @@ soak: clients-setup
 
 ## make bench      CPU per forwarded packet, beside a bare loop with the same traffic
 bench:
-	$(CARGO) bench --locked --bench forward
+	$(CARGO) bench --locked --bench forward --bench turn
 
 clean:
 	$(CARGO) clean

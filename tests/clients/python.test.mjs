@@ -1,4 +1,4 @@
-// LiveKit's Python SDK (the Rust SDK underneath): two bots in each layout.
+// Python: LiveKit's SDK (the Rust SDK underneath) with two bots in each layout; aioice through the relay.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -11,6 +11,7 @@ import { Server, freePort } from './harness/server.mjs';
 const VENV = path.resolve(import.meta.dirname, process.env.KONSIL_VENV ?? '../../target/venv');
 const PYTHON = path.join(VENV, 'bin/python');
 const BOTS = path.join(import.meta.dirname, 'python/bots.py');
+const RELAY = path.join(import.meta.dirname, 'python/relay.py');
 const SHARE = 0.95;
 
 let server;
@@ -43,5 +44,21 @@ for (const layout of ['single', 'dual']) {
       assert.deepEqual(reliable.map(({ text, topic }) => [text, topic]), [['reliable words', 'chat']]);
       assert.ok(bot.words.some((word) => !word.reliable && word.text === 'lossy words'), 'lossy words');
     }
+  });
+}
+
+for (const transport of ['udp', 'tcp', 'tls']) {
+  test(`aioice: two agents meet through the relay by ${transport}`, { timeout: 60_000 }, async () => {
+    const ice = ['a', 'b'].map((identity) => JSON.parse(server.token('--ice', '--room', `aioice-${transport}`, '--identity', identity)));
+    const { stdout } = await promisify(execFile)(PYTHON, [RELAY, JSON.stringify(ice), transport]);
+    const told = JSON.parse(stdout);
+    assert.deepEqual(told.pairs, [
+      ['relay', 'relay'],
+      ['relay', 'relay'],
+    ]);
+    const numbers = Array.from({ length: 20 }, (_, number) => number);
+    // Datagrams may overtake each other, but none is lost on one machine.
+    assert.deepEqual(told.heard[0].toSorted(), numbers.map((number) => `b ${number}`).toSorted());
+    assert.deepEqual(told.heard[1].toSorted(), numbers.map((number) => `a ${number}`).toSorted());
   });
 }
