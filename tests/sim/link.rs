@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use str0m_netem::{Bitrate, DataSize, GilbertElliot, Input, LossModel, Netem, NetemConfig, Output, Probability, RandomLoss};
 
+use crate::client::tunnel::payload;
 use crate::time::on_grid;
 
 /// A datagram with its two ends.
@@ -20,7 +21,8 @@ pub struct Datagram {
 impl Datagram {
     pub fn new(bytes: Vec<u8>, to: std::net::SocketAddr) -> Self {
         // ECDSA signatures in DTLS vary in length from run to run, so those records are billed by a round size.
-        let dtls = bytes.first().is_some_and(|first| (20..64).contains(first));
+        let inner = payload(&bytes).unwrap_or(&bytes);
+        let dtls = inner.first().is_some_and(|first| (20..64).contains(first));
         let billed = if dtls { bytes.len().next_multiple_of(256) } else { bytes.len() };
         Self { bytes, to, billed }
     }

@@ -58,7 +58,7 @@ impl Control {
         let key = self.room_to_join(&connect.grants, now)?;
         let session = SessionId(self.next_id());
         self.attach(conn, session);
-        let accepted = Connected { session, resumed: false, relay: self.relay_user(key, session) };
+        let accepted = Connected { session, resumed: false, relay: self.relay_user(key, session, connect.grants.identity.as_ref()) };
         // First the reply, so that the notices find the connection open; taken back if the room refuses.
         let mark = self.out.len();
         self.out.push_back(ControlOutput::Connected(caller, Ok(accepted)));
@@ -116,7 +116,7 @@ impl Control {
             self.out.push_back(ControlOutput::HangUp(old));
         }
         self.attach(conn, session);
-        let relay = self.relay_user(key, session);
+        let relay = self.relay_user(key, session, connect.grants.identity.as_ref());
         self.out.push_back(ControlOutput::Connected(caller, Ok(Connected { session, resumed: true, relay })));
         self.with_room(key, |room, _, out| {
             room.resume(session, out);
@@ -128,15 +128,17 @@ impl Control {
     }
 
     /// Whom the relay knows a session as, from its beginning to its end.
-    fn relay_user(&mut self, key: RoomKey, session: SessionId) -> RelayUser {
-        if let Some((_, user)) = self.relayed.get(&session) {
+    fn relay_user(&mut self, key: RoomKey, session: SessionId, identity: Option<&Identity>) -> RelayUser {
+        if let Some((user, _)) = self.relayed.get(&session) {
             return *user;
         }
+        let secrets = &self.config.relay;
         let room = self.rooms.get(&key);
         let worker = room.map_or(WorkerIndex(0), |entry| entry.worker);
-        let group = room.map_or(0, |entry| self.config.relay.group(entry.room.id()));
+        let group = room.map_or(0, |entry| secrets.group(entry.room.id()));
+        let guest = room.zip(identity).map_or(0, |(entry, identity)| secrets.person(entry.room.id(), identity.as_str()));
         let user = RelayUser::fresh(Some(worker), group, &mut self.chance);
-        self.relayed.insert(session, (worker, user));
+        self.relayed.insert(session, (user, guest));
         user
     }
 

@@ -128,8 +128,8 @@ pub struct Control {
     awaiting: BTreeMap<SessionId, Caller>,
     /// When sessions began to join, until their media stands.
     joining: BTreeMap<SessionId, Instant>,
-    /// Whom the relay knows sessions as.
-    relayed: BTreeMap<SessionId, (WorkerIndex, RelayUser)>,
+    /// Whom the relay knows sessions as, with the number of credentials that were made before they began.
+    relayed: BTreeMap<SessionId, (RelayUser, u64)>,
     writes: BTreeMap<Ticket, Waiting>,
     /// Names of rooms whose making is being written.
     creating: BTreeSet<RoomId>,
@@ -316,9 +316,13 @@ impl Control {
     fn end(&mut self, session: SessionId) {
         self.sessions.remove(&session);
         self.joining.remove(&session);
-        if let Some((worker, user)) = self.relayed.remove(&session) {
-            let RelayUser { group, person, .. } = user;
-            self.out.push_back(ControlOutput::Media(worker, MediaCommand::EndRelay { group, person }));
+        if let Some((RelayUser { group, person, .. }, guest)) = self.relayed.remove(&session) {
+            // Credentials that name no worker may have led to any of them.
+            for worker in (0..self.config.workers).filter_map(|worker| u8::try_from(worker).ok()).map(WorkerIndex) {
+                for person in [person, guest] {
+                    self.out.push_back(ControlOutput::Media(worker, MediaCommand::EndRelay { group, person }));
+                }
+            }
         }
         self.not_answered(session, "the session ended before the answer");
         if let Some(conn) = self.connection_of.remove(&session) {

@@ -5,6 +5,7 @@ mod negotiate;
 mod pc;
 mod plan;
 mod signalling;
+pub mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -13,6 +13,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::Ssrc;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
+use super::tunnel::Tunnel;
 use crate::link::{Datagram, Link};
 use crate::sink::Sink;
 use crate::time::on_grid;
@@ -34,6 +35,8 @@ pub struct Pc {
     pub local: SocketAddr,
     /// What the server sees of it.
     pub outer: SocketAddr,
+    /// The relay in front of it, where there is one.
+    pub tunnel: Option<Tunnel>,
     pub up: Link,
     pub down: Link,
     pub due: Instant,
@@ -65,6 +68,7 @@ impl Pc {
             rtc,
             local: address,
             outer: address,
+            tunnel: None,
             up: Link::new(dice),
             down: Link::new(dice),
             due: now,
@@ -86,16 +90,29 @@ impl Pc {
     /// When something is due: str0m's time, or an arrival at either end.
     pub fn next_timeout(&self) -> Instant {
         let links = [self.up.next_timeout(), self.down.next_timeout()];
-        links.into_iter().flatten().chain([self.due]).min().unwrap_or(self.due)
+        let tunnel = self.tunnel.as_ref().map(|tunnel| on_grid(tunnel.next_timeout()));
+        links.into_iter().flatten().chain([self.due]).chain(tunnel).min().unwrap_or(self.due)
     }
 
     /// Takes what arrives from the server and lets time pass.
     pub fn work(&mut self, now: Instant) {
         for datagram in self.down.arrivals(now) {
-            self.receive(&datagram.bytes, datagram.to, now);
+            match &mut self.tunnel {
+                None => self.receive(&datagram.bytes, datagram.to, now),
+                Some(tunnel) => {
+                    if let Some((bytes, from)) = tunnel.unwrap(&datagram.bytes, now) {
+                        self.receive(&bytes, from, now);
+                    }
+                }
+            }
         }
         if self.due <= now {
             self.tick(now);
+        }
+        if let Some(tunnel) = &mut self.tunnel
+            && let Some(request) = tunnel.poll(now)
+        {
+            self.up.send(Datagram::new(request, tunnel.server), now);
         }
     }
 
@@ -123,7 +140,16 @@ impl Pc {
                     return;
                 }
                 Ok(Output::Transmit(transmit)) => {
-                    self.up.send(Datagram::new(transmit.contents.to_vec(), transmit.destination), now);
+                    let datagram = match &mut self.tunnel {
+                        None => Some(Datagram::new(transmit.contents.to_vec(), transmit.destination)),
+                        Some(tunnel) => {
+                            let wrapped = tunnel.wrap(&transmit.contents, transmit.destination, now);
+                            wrapped.map(|bytes| Datagram::new(bytes, tunnel.server))
+                        }
+                    };
+                    if let Some(datagram) = datagram {
+                        self.up.send(datagram, now);
+                    }
                 }
                 Ok(Output::Event(event)) => self.events.push_back(event),
                 Err(_) if self.rtc.is_alive() => {}

@@ -86,6 +86,11 @@ impl Plan {
         }
     }
 
+    /// Whether the person's network lets media out through the relay only.
+    pub fn relayed(&self) -> bool {
+        matches!(self.layout, Layout::Single | Layout::Dual) && self.person % 4 == 3
+    }
+
     pub fn identity(&self) -> Identity {
         self.grants.identity.clone().expect("every plan has one")
     }

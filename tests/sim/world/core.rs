@@ -11,6 +11,7 @@ use konsil::room::media::{MediaCommand, MediaEvent};
 use konsil::room::notice::{Description, Notice};
 
 use crate::client::ClientId;
+use crate::client::tunnel::payload;
 use crate::invariants::{no_spinning_timer, sections_free_between};
 use crate::link::Datagram;
 use crate::mail::{Lane, Mail, Post, Word};
@@ -185,12 +186,20 @@ impl World {
 
     /// Datagrams that a worker has refused so far.
     fn dropped(&self, worker: usize) -> u64 {
-        self.workers[worker].stats().dropped_datagrams.values().sum()
+        let stats = [self.workers[worker].stats().clone(), self.workers[worker].relay_stats()];
+        stats.iter().flat_map(|stats| stats.dropped_datagrams.values()).sum()
     }
 
     /// Notes a datagram that the worker that it is for has taken.
     fn note_arrival(&mut self, worker: usize, source: SocketAddr, bytes: &[u8], dropped: u64) {
-        let Some((id, _)) = self.addresses.get(&source).copied() else { return };
+        let Some((id, leg)) = self.addresses.get(&source).copied() else { return };
+        // What came through the relay counts where the SFU takes it.
+        let tunnel = self.clients[id.0].pc(leg).and_then(|pc| pc.tunnel.as_ref()).filter(|_| payload(bytes).is_some());
+        let relayed = tunnel.and_then(|tunnel| tunnel.relayed);
+        let (source, bytes) = (relayed.unwrap_or(source), payload(bytes).unwrap_or(bytes));
+        if let Some(relayed) = relayed {
+            self.addresses.insert(relayed, (id, leg));
+        }
         if self.proved.get(&source) == Some(&worker) && self.dropped(worker) == dropped {
             self.wire.arrived(id, bytes, self.now);
         }
@@ -248,7 +257,9 @@ impl World {
 
     fn learned(&mut self, worker: usize, source: SocketAddr, relay: bool) {
         let owner = self.workers[worker].index();
-        self.proved.insert(source, worker);
+        if !relay {
+            self.proved.insert(source, worker);
+        }
         for to in (0..self.workers.len()).filter(|to| *to != worker) {
             // A full mailbox loses it.
             if self.dice.u8(..20) != 0 {
@@ -266,7 +277,7 @@ impl World {
         let Some(pc) = self.clients[id.0].pc(leg) else { return };
         let params = pc.rtc.codec_config().params();
         let repeats = |pt: u8| params.iter().any(|params| params.resend().is_some_and(|resend| *resend == pt));
-        let verdict = self.wire.sent(id, leg, &bytes, repeats);
+        let verdict = self.wire.sent(id, leg, payload(&bytes).unwrap_or(&bytes), repeats);
         // What goes to an address that the client has left reaches nobody.
         if pc.outer == destination {
             pc.down.send(Datagram::new(bytes, local), now);
