@@ -169,10 +169,20 @@ export const strings = {
   'call.devices': { de: 'Geräte', en: 'Devices' },
   'call.leave': { de: 'Verlassen', en: 'Leave' },
 
+  'safety.title': { de: 'Sicherheitscode', en: 'Safety code' },
+  'safety.hint': {
+    de: 'Lesen Sie sich den Code gegenseitig vor. Ist er bei Ihnen beiden gleich, sprechen Sie wirklich direkt miteinander, und niemand hört mit, auch nicht der Server.',
+    en: 'Read the code out to each other. If you both see the same one, you really talk to each other directly, and nobody is listening in, not even the server.',
+  },
+
   'invite.title': { de: 'Jemanden einladen', en: 'Invite someone' },
   'invite.hint': {
     de: 'Geben Sie diesen Link nur der Person, die Sie einladen. Er enthält den Schlüssel des Gesprächs.',
     en: 'Give this link only to the person you invite. It holds the key of the call.',
+  },
+  'invite.hintP2p': {
+    de: 'Geben Sie diesen Link nur der Person, die Sie einladen. Der Raum ist für zwei Personen.',
+    en: 'Give this link only to the person you invite. The room is for two people.',
   },
   'invite.link': { de: 'Einladungslink', en: 'Invitation link' },
   'invite.until': { de: 'Gültig bis {time}', en: 'Valid until {time}' },
