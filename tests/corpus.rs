@@ -35,4 +35,4 @@ macro_rules! replays {
     };
 }
 
-replays!(data datagram join_request offer payload sdp signal token);
+replays!(conceal data datagram join_request offer p2p payload sdp signal token);

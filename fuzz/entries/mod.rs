@@ -2,10 +2,12 @@
 
 #[path = "../../tests/call/mod.rs"]
 mod call;
+mod conceal;
 mod data;
 mod datagram;
 mod join_request;
 mod offer;
+mod p2p;
 mod payload;
 mod sdp;
 mod signal;
@@ -15,11 +17,13 @@ mod token;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 8] = [
+pub const ENTRIES: [(&str, Entry); 10] = [
+    ("conceal", conceal::run),
     ("data", data::run),
     ("datagram", datagram::run),
     ("join_request", join_request::run),
     ("offer", offer::run),
+    ("p2p", p2p::run),
     ("payload", payload::run),
     ("sdp", sdp::run),
     ("signal", signal::run),

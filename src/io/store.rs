@@ -222,6 +222,19 @@ mod tests {
     }
 
     #[test]
+    fn modes_and_what_they_hide_are_kept() {
+        let folder = TestFolder::new();
+        let (mut store, _) = Store::open(&folder.0).unwrap();
+        let p2p = |name, hide_addresses| RoomRecord { mode: RoomMode::P2p, hide_addresses, ..record("a", name, 2) };
+        let rooms = [p2p("hidden", true), p2p("open", false), record("a", "sfu", 9)];
+        rooms.iter().for_each(|room| store.put_room(room).unwrap());
+        assert_eq!(Store::open(&folder.0).unwrap().1, rooms);
+        let text = fs::read_to_string(folder.0.join(NAME)).unwrap();
+        fs::write(folder.0.join(NAME), text.replace(",\"hide_addresses\":true", "")).unwrap();
+        assert_eq!(Store::open(&folder.0).unwrap().1, rooms, "unsaid is hidden");
+    }
+
+    #[test]
     fn broken_files_are_refused_without_content_and_left_alone() {
         let folder = TestFolder::new();
         let path = folder.0.join(NAME);

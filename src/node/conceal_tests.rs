@@ -40,7 +40,7 @@ fn a_description_of_chromium_keeps_its_meaning() {
         "a=sctp-port:5000",
         "a=end-of-candidates",
     ];
-    let sdp = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
+    let sdp = format!("{}\r\n", lines.join("\r\n"));
     assert_eq!(shown(&sdp), sdp);
     assert_eq!(shown(&sdp.replace("\r\n", "\n")), sdp);
 }

@@ -171,8 +171,8 @@ export const strings = {
 
   'safety.title': { de: 'Sicherheitscode', en: 'Safety code' },
   'safety.hint': {
-    de: 'Lesen Sie sich den Code gegenseitig vor. Ist er bei Ihnen beiden gleich, sprechen Sie wirklich direkt miteinander, und niemand hört mit, auch nicht der Server.',
-    en: 'Read the code out to each other. If you both see the same one, you really talk to each other directly, and nobody is listening in, not even the server.',
+    de: 'Lesen Sie sich den Code gegenseitig vor. Ist er bei Ihnen beiden gleich, sieht und hört unterwegs niemand mit, auch nicht der Server. Ist er verschieden, beenden Sie das Gespräch.',
+    en: 'Read the code out to each other. If you both see the same one, nobody on the way is watching or listening, not even the server. If they differ, end the call.',
   },
 
   'invite.title': { de: 'Jemanden einladen', en: 'Invite someone' },

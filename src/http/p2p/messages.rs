@@ -55,7 +55,8 @@ enum Kind {
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Candidate {
-    candidate: String,
+    #[serde(rename = "candidate")]
+    text: String,
     sdp_mid: Option<String>,
     #[serde(rename = "sdpMLineIndex")]
     line: Option<u16>,
@@ -75,14 +76,14 @@ pub fn hear(text: &str) -> Result<Signal, SaidError> {
                 Kind::Offer => DescriptionKind::Offer,
                 Kind::Answer => DescriptionKind::Answer,
             };
-            to_partner(peer, PartnerMessage::Description { kind, sdp })
+            to_partner(peer.as_deref(), PartnerMessage::Description { kind, sdp })
         }
         Said::Candidate { peer, candidate } => {
-            let Candidate { candidate, sdp_mid: mid, line, username_fragment: ufrag } = candidate.unwrap_or_default();
+            let Candidate { text: candidate, sdp_mid: mid, line, username_fragment: ufrag } = candidate.unwrap_or_default();
             fits(&candidate, CANDIDATE_MAX, "candidate")?;
             fits(mid.as_deref().unwrap_or_default(), TEXT_MAX, "sdpMid")?;
             fits(ufrag.as_deref().unwrap_or_default(), TEXT_MAX, "usernameFragment")?;
-            to_partner(peer, PartnerMessage::Candidate { candidate, mid, line, ufrag })
+            to_partner(peer.as_deref(), PartnerMessage::Candidate { candidate, mid, line, ufrag })
         }
         Said::Peer {} => Ok(Signal::AskPartner),
         Said::Bye {} => Ok(Signal::Leave),
@@ -93,9 +94,9 @@ fn fits(text: &str, most: usize, what: &'static str) -> Result<(), SaidError> {
     if text.len() > most { Err(SaidError::TooLong(what)) } else { Ok(()) }
 }
 
-fn to_partner(peer: Option<String>, message: PartnerMessage) -> Result<Signal, SaidError> {
-    fits(peer.as_deref().unwrap_or_default(), TEXT_MAX, "peer")?;
-    Ok(Signal::ToPartner { to: peer.as_deref().map(Sid::from_client), message })
+fn to_partner(peer: Option<&str>, message: PartnerMessage) -> Result<Signal, SaidError> {
+    fits(peer.unwrap_or_default(), TEXT_MAX, "peer")?;
+    Ok(Signal::ToPartner { to: peer.map(Sid::from_client), message })
 }
 
 /// What a client is told.
@@ -167,8 +168,8 @@ pub fn from_partner(message: PartnerMessage) -> Told {
             Told::Description { description: Description { kind, sdp } }
         }
         PartnerMessage::Candidate { candidate, mid: None, line: None, .. } if candidate.is_empty() => Told::Candidate { candidate: None },
-        PartnerMessage::Candidate { candidate, mid: sdp_mid, line, ufrag: username_fragment } => {
-            Told::Candidate { candidate: Some(Candidate { candidate, sdp_mid, line, username_fragment }) }
+        PartnerMessage::Candidate { candidate: text, mid: sdp_mid, line, ufrag: username_fragment } => {
+            Told::Candidate { candidate: Some(Candidate { text, sdp_mid, line, username_fragment }) }
         }
     }
 }

@@ -147,9 +147,19 @@ export class Partner extends Guest {
 
   /** All words of this page's p2p signalling, both ways. */
   words() {
-    return this.seen.sockets
-      .filter(({ url }) => new URL(url).pathname === '/v1/p2p')
-      .flatMap(({ sent, heard }) => [...sent, ...heard].map((frame) => frame.toString()));
+    return this.signalling().flatMap(({ sent, heard }) => [...sent, ...heard].map(String));
+  }
+
+  signalling() {
+    return this.seen.sockets.filter(({ url }) => new URL(url).pathname === '/v1/p2p');
+  }
+
+  /** Checks that the server told this page nothing of where the other is. */
+  learnsNoAddress() {
+    const heard = this.signalling().flatMap((socket) => socket.heard.map(String));
+    const told = heard.filter((text) => /^\{"type":"(description|candidate)"/.test(text));
+    assert.ok(told.length > 1, 'the other page described itself');
+    for (const text of told) assert.doesNotMatch(text, /127\.0\.0\.1|::1|\.local\b|typ (host|srflx|prflx)|network-/);
   }
 
   descriptions() {

@@ -3,6 +3,7 @@ import type { EndReason } from '../call/reasons';
 import type { Media } from '../call/media';
 import { captureTrack } from '../media/capture';
 import type { Setup } from '../pages/setup';
+import { readClaims } from '../token';
 import { Connection, type Slot, type Tracks } from './connection';
 import { type Presence, decodePresence, encodePresence } from './presence';
 import { safetyCode } from './safety';
@@ -68,6 +69,7 @@ export class P2pCall implements Media {
     });
     window.addEventListener('online', this.online);
     window.addEventListener('pagehide', this.pagehide);
+    window.addEventListener('pageshow', this.pageshow);
   }
 
   /** How things stand; `failed` of the browser is not final, since candidates of the relay may still come. */
@@ -148,6 +150,7 @@ export class P2pCall implements Media {
     clearTimeout(this.mending);
     window.removeEventListener('online', this.online);
     window.removeEventListener('pagehide', this.pagehide);
+    window.removeEventListener('pageshow', this.pageshow);
     this.signal.close();
     this.connection?.close();
     this.connection = undefined;
@@ -165,6 +168,11 @@ export class P2pCall implements Media {
 
   // A closed window is gone at once, and leaves the place to whoever opens the link again.
   private readonly pagehide = (): void => this.signal.close();
+
+  // A window that the browser had put aside comes back without its connections.
+  private readonly pageshow = ({ persisted }: PageTransitionEvent): void => {
+    if (persisted) location.reload();
+  };
 
   private hear(news: PeerNews): void {
     const before = this.news;
@@ -239,7 +247,7 @@ export class P2pCall implements Media {
     this.changed();
     if (attempts < ASK_AFTER) return;
     try {
-      await admission({ token: this.entry.token });
+      await admission({ token: this.entry.token, claims: readClaims(this.entry.token) });
     } catch (error) {
       const reason = error instanceof NotAdmitted ? error.reason : 'unreachable';
       const talking = this.connection?.state === 'connected';
