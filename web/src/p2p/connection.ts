@@ -1,3 +1,4 @@
+import { keepRoles } from './role';
 import { fingerprintOf } from './safety';
 import type { Outgoing, PeerNews } from './signal';
 
@@ -183,7 +184,7 @@ export class Connection {
     if (fingerprintOf(description.sdp ?? '') === undefined) throw new Error('no single fingerprint');
     this.answering = description.type === 'answer';
     try {
-      await pc.setRemoteDescription(description);
+      await pc.setRemoteDescription(this.understood(description));
     } finally {
       this.answering = false;
     }
@@ -191,6 +192,11 @@ export class Connection {
     await this.adopt();
     await pc.setLocalDescription();
     this.describe();
+  }
+
+  private understood({ type, sdp = '' }: RTCSessionDescriptionInit): RTCSessionDescriptionInit {
+    const { currentLocalDescription: local, currentRemoteDescription: remote } = this.pc;
+    return { type, sdp: type === 'offer' ? keepRoles(sdp, local, remote) : sdp };
   }
 
   private describe(): void {
