@@ -29,11 +29,13 @@ async function call({ server, carla, fritz }) {
   await fritz.click('mute-mic');
   await carla.sees('the muted microphone', 'tile', (it) => it.identity === 'partner' && it.muted === 'true');
   await fritz.click('mute-mic');
-  for (const one of [fritz, carla]) {
-    await one.page.evaluate(() => window.konsil.p2p.restart());
-    await until('a connection', async () => (await one.standing()) === 'connected');
-    await Promise.all([carla, fritz].map((each) => each.receives('camera')));
-  }
+  // Carla answered last, so Fritz must not choose his part anew when she offers.
+  const ufrag = () => carla.page.evaluate(() => /a=ice-ufrag:(\S+)/.exec(window.konsil.p2p.connection.pc.currentLocalDescription.sdp)[1]);
+  const before = await ufrag();
+  await carla.page.evaluate(() => window.konsil.p2p.restart());
+  await until('the answer to new ICE credentials', async () => (await ufrag()) !== before);
+  await Promise.all([carla, fritz].map((one) => one.receives('camera')));
+  assert.equal(await carla.code(), await fritz.code());
   await fritz.click('leave');
   await until('Fritz to be gone', async () => (await carla.see('tile')).length === 1);
   assert.equal(await server.metric('konsil_rtp_packets_total{direction="in",kind="video"}'), 0);
