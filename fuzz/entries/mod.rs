@@ -2,11 +2,13 @@
 
 #[path = "../../tests/call/mod.rs"]
 mod call;
+mod conceal;
 mod data;
 mod datagram;
 mod framing;
 mod join_request;
 mod offer;
+mod p2p;
 mod payload;
 mod sdp;
 mod signal;
@@ -17,12 +19,14 @@ mod turn;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 10] = [
+pub const ENTRIES: [(&str, Entry); 12] = [
+    ("conceal", conceal::run),
     ("data", data::run),
     ("datagram", datagram::run),
     ("framing", framing::run),
     ("join_request", join_request::run),
     ("offer", offer::run),
+    ("p2p", p2p::run),
     ("payload", payload::run),
     ("sdp", sdp::run),
     ("signal", signal::run),

@@ -33,6 +33,7 @@ fn bounded(signal: &Signal) {
             assert!(metadata.len() <= METADATA_MAX && name.len() <= TEXT_MAX && attributes.len() <= ATTRIBUTES_MAX);
         }
         Signal::Trickle { .. } | Signal::Mute { .. } | Signal::Leave | Signal::Simulate(_) => {}
+        Signal::ToPartner { .. } | Signal::AskPartner => panic!("LiveKit has no word for it"),
     }
 }
 

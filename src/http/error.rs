@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -52,6 +52,12 @@ impl Problem {
     /// A value that breaks a rule.
     pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-value", "A value is invalid", detail)
+    }
+
+    /// A WebSocket's address that was called without a handshake (RFC 6455 §4.2.1).
+    pub fn no_upgrade() -> Self {
+        let detail = "this path speaks WebSocket, version 13";
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade-required", "A WebSocket handshake is needed", detail)
     }
 
     /// A body of the wrong media type.
@@ -133,7 +139,7 @@ impl From<Refusal> for Problem {
             R::RoomExists => (S::CONFLICT, "room-exists", "The room exists already"),
             // A limit of the server, not of the caller: 429 would blame the wrong side.
             R::LimitReached(_) => (S::SERVICE_UNAVAILABLE, "limit-reached", "A limit of the server is reached"),
-            R::ModeNotAvailable => (S::NOT_IMPLEMENTED, "mode-not-available", "The mode is not available in this version"),
+            R::WrongMode(_) => (S::CONFLICT, "wrong-mode", "The room is of the other mode"),
             R::Invalid(_) => (S::UNPROCESSABLE_ENTITY, "invalid-value", "A value is invalid"),
             // The room's rule forbids it; no other body of the same client would be taken.
             R::EncryptionRequired => (S::FORBIDDEN, "encryption-required", "The room requires end-to-end encryption"),
@@ -163,6 +169,8 @@ impl IntoResponse for Problem {
         match self.status {
             // RFC 6750 §3: a refused token is answered with the scheme to use.
             StatusCode::UNAUTHORIZED => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            // RFC 9110 §15.5.22 wants to hear to what.
+            StatusCode::UPGRADE_REQUIRED => headers.insert(UPGRADE, HeaderValue::from_static("websocket")),
             StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, RETRY_AFTER_S),
             _ => None,
         };
@@ -174,6 +182,7 @@ impl IntoResponse for Problem {
 mod tests {
     use super::*;
     use crate::access::jwt::TokenError;
+    use crate::node::request::RoomMode;
 
     #[test]
     fn every_refusal_has_its_status() {
@@ -186,7 +195,7 @@ mod tests {
             (Refusal::RoomFull, 409, "room-full"),
             (Refusal::RoomExists, 409, "room-exists"),
             (Refusal::LimitReached("rooms"), 503, "limit-reached"),
-            (Refusal::ModeNotAvailable, 501, "mode-not-available"),
+            (Refusal::WrongMode(RoomMode::P2p), 409, "wrong-mode"),
             (Refusal::Invalid("x"), 422, "invalid-value"),
             (Refusal::EncryptionRequired, 403, "encryption-required"),
             (Refusal::BadSdp("x"), 422, "bad-sdp"),

@@ -3,13 +3,16 @@
 use super::auth::AuthError;
 use super::error::Problem;
 use super::ice::{self, Reached};
+use super::p2p;
 use super::paths::segment;
 use super::state::AppState;
 use super::wire::{Admission, AdmissionState, Invitation, InvitationKind, NewInvitation};
 use crate::access::jwt::{Claims, mint};
 use crate::access::role::Role;
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomId, RoomName, TenantId};
+use crate::model::ids::{Identity, RoomId, TenantId};
+use crate::node::request::RoomMode;
+use crate::room::notice::RoomView;
 
 /// Seconds that a link lives unless its maker says otherwise: a day.
 pub const LIFE_S: u64 = 24 * 3600;
@@ -17,6 +20,8 @@ pub const LIFE_S: u64 = 24 * 3600;
 pub const AHEAD_MAX_S: u64 = 90 * 24 * 3600;
 /// The attribute that makes a token an invitation's.
 pub const INVITATION: &str = "konsil.invitation";
+/// The attribute that tells the page before it asks that the room is of mode p2p, which needs no key in the link.
+pub const MODE: &str = "konsil.mode";
 /// Letters of an identity's random part: 71 bits.
 const IDENTITY_LEN: usize = 12;
 
@@ -54,30 +59,33 @@ pub fn terms(wanted: &NewInvitation, now: u64) -> Result<Terms, Problem> {
 ///
 /// # Errors
 /// If the server has no key of this tenant to sign with.
-pub fn link(state: &AppState, tenant: &TenantId, room: &RoomName, host: Option<&str>, terms: &Terms) -> Result<Invitation, Problem> {
+pub fn link(state: &AppState, tenant: &TenantId, room: &RoomView, host: Option<&str>, terms: &Terms) -> Result<Invitation, Problem> {
     let signer = state.signer(tenant).ok_or_else(Problem::internal)?;
     let id = format!("{}-{}", terms.role, state.random_text(IDENTITY_LEN));
     let identity = Identity::new(&id).map_err(|_| Problem::internal())?;
-    let mut claims = Claims::join(room, identity, String::new(), terms.role, terms.not_after);
+    let mut claims = Claims::join(&room.name, identity, String::new(), terms.role, terms.not_after);
     claims.not_before = terms.not_before;
     claims.attributes.insert(INVITATION.to_owned(), "1".to_owned());
-    let link = format!("{}/r/{}#t={}", state.origin(host), segment(room.as_str()), mint(signer, &claims));
+    if room.mode == RoomMode::P2p {
+        claims.attributes.insert(MODE.to_owned(), "p2p".to_owned());
+    }
+    let link = format!("{}/r/{}#t={}", state.origin(host), segment(room.name.as_str()), mint(signer, &claims));
     Ok(Invitation { id, link, expires_at: terms.not_after })
 }
 
-/// Somebody whose invitation was good.
+/// Somebody whose invitation or token was good.
 pub struct Admitted {
-    /// What the new token allows.
+    /// What the token allows.
     pub grants: Grants,
-    /// What the guest is told.
-    pub answer: Admission,
+    /// The token to join with.
+    pub token: String,
 }
 
 /// Exchanges an invitation's token for one with an identity of its own, as long and as strong as the invitation.
 ///
 /// # Errors
 /// The token is refused, or is not an invitation's: other tokens stand for the one person they name.
-pub fn admit(state: &AppState, token: &str, reached: Option<&Reached>) -> Result<Admitted, Problem> {
+pub fn admit(state: &AppState, token: &str) -> Result<Admitted, Problem> {
     let invited = state.keyring().verify(token, state.wall().as_secs()).map_err(AuthError::from)?;
     let role = Role::of(&invited).filter(|_| invited.attributes.contains_key(INVITATION));
     let (Some(role), Some(room)) = (role, &invited.room) else {
@@ -85,12 +93,39 @@ pub fn admit(state: &AppState, token: &str, reached: Option<&Reached>) -> Result
     };
     let signer = state.signer(&invited.tenant).ok_or_else(Problem::internal)?;
     let identity = Identity::new(&format!("{role}-{}", state.random_text(IDENTITY_LEN))).map_err(|_| Problem::internal())?;
-    let token = mint(signer, &Claims::join(room, identity.clone(), String::new(), role, invited.expires_at));
+    let mut claims = Claims::join(room, identity, String::new(), role, invited.expires_at);
+    claims.attributes.extend(invited.attributes.get_key_value(MODE).map(|(name, mode)| (name.clone(), mode.clone())));
+    let token = mint(signer, &claims);
     let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
-    let id = RoomId { tenant: invited.tenant.clone(), name: room.clone() };
-    let ice_servers = ice::for_guest(state, &id, identity.as_str(), reached);
-    let url = state.origin(None).replacen("http", "ws", 1);
-    Ok(Admitted { grants, answer: Admission { state: AdmissionState::Admitted, token, url, ice_servers } })
+    Ok(Admitted { grants, token })
+}
+
+/// Takes a token that stands for one person as it is.
+///
+/// # Errors
+/// The token is refused, names nobody or no room, or is an invitation's, which many may have.
+pub fn recognise(state: &AppState, token: String) -> Result<Admitted, Problem> {
+    let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
+    if grants.attributes.contains_key(INVITATION) {
+        return Err(Problem::invalid("this is the token of an invitation link: send it as invitation"));
+    }
+    Ok(Admitted { grants, token })
+}
+
+/// The way into a room for somebody who may join it.
+///
+/// # Errors
+/// The token names nobody, or no room.
+pub fn admission(state: &AppState, admitted: Admitted, mode: RoomMode, reached: Option<&Reached>) -> Result<Admission, Problem> {
+    let Admitted { grants: Grants { tenant, room, identity, .. }, token } = admitted;
+    let (Some(name), Some(identity)) = (room, identity) else { return Err(Problem::internal()) };
+    let ice_servers = ice::for_guest(state, &RoomId { tenant, name }, identity.as_str(), reached);
+    let origin = state.origin(None).replacen("http", "ws", 1);
+    let url = match mode {
+        RoomMode::Sfu => origin,
+        RoomMode::P2p => format!("{origin}{}", p2p::PATH),
+    };
+    Ok(Admission { state: AdmissionState::Admitted, token, mode: mode.into(), url, ice_servers })
 }
 
 #[cfg(test)]
@@ -137,7 +172,7 @@ mod tests {
     fn links_carry_a_token_for_one_new_identity() {
         let (state, _calls) = testing::state();
         let clinic = TenantId::new("clinic").unwrap();
-        let room = RoomName::new("Raum 1/ä").unwrap();
+        let room = testing::room("Raum 1/ä");
         let make = || {
             let terms = Terms { role: Role::Guest, not_before: Some(NOW), not_after: NOW + 60 };
             link(&state, &clinic, &room, Some("evil.example"), &terms).unwrap()
@@ -147,7 +182,7 @@ mod tests {
         assert_eq!(address, "https://konsil.example/r/Raum%201%2F%C3%A4");
         let grants = state.keyring().verify(token, NOW).unwrap();
         assert_eq!(grants.identity.unwrap().as_str(), invitation.id);
-        assert_eq!((grants.tenant, grants.room, grants.expires_at), (clinic.clone(), Some(room.clone()), NOW + 60));
+        assert_eq!((grants.tenant, grants.room, grants.expires_at), (clinic.clone(), Some(room.name.clone()), NOW + 60));
         assert!(grants.room_join && !grants.room_admin);
         assert_ne!(make().id, invitation.id);
     }
@@ -157,6 +192,6 @@ mod tests {
         let (state, _calls) = testing::state();
         let terms = Terms { role: Role::Host, not_before: None, not_after: NOW + 60 };
         let other = TenantId::new("other").unwrap();
-        assert!(link(&state, &other, &RoomName::new("r").unwrap(), None, &terms).is_err());
+        assert!(link(&state, &other, &testing::room("r"), None, &terms).is_err());
     }
 }

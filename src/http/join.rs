@@ -10,7 +10,7 @@ use super::ice::Reached;
 use super::invite;
 use super::state::AppState;
 use super::wire::{Admission, Join};
-use crate::node::request::Request;
+use crate::node::request::{Reply, Request};
 
 /// The route.
 pub fn routes() -> Router<AppState> {
@@ -18,6 +18,7 @@ pub fn routes() -> Router<AppState> {
 }
 
 /// Exchanges an invitation for a token of one's own. Each exchange is another guest: no account, nothing to link two visits by.
+/// Who has a token already learns by it how to join.
 #[utoipa::path(
     post, path = "/v1/join", tag = "invitations", request_body = Join,
     responses(
@@ -30,12 +31,17 @@ async fn join(State(state): State<AppState>, Authority(host): Authority, Input(w
     if wanted.tenant.is_some() || wanted.tan.is_some() {
         return Err(Problem::not_available("joining by TAN is not available in this version; use an invitation link"));
     }
-    let Some(invitation) = wanted.invitation else {
-        return Err(Problem::invalid("invitation is missing: the token of an invitation link"));
+    let admitted = match (wanted.invitation, wanted.token) {
+        (Some(invitation), None) => invite::admit(&state, &invitation)?,
+        (None, Some(token)) => invite::recognise(&state, token)?,
+        _ => return Err(Problem::invalid("either invitation or token is needed: that of an invitation link, or one's own")),
     };
-    let admission = invite::admit(&state, &invitation, host.as_deref().and_then(Reached::parse).as_ref())?;
-    state.control().request(Request::Validate { grants: admission.grants }).await?;
-    Ok(Json(admission.answer))
+    let grants = admitted.grants.clone();
+    let Reply::Mode(mode) = state.control().request(Request::Validate { grants, layout: None }).await? else {
+        return Err(Problem::internal());
+    };
+    let reached = host.as_deref().and_then(Reached::parse);
+    Ok(Json(invite::admission(&state, admitted, mode, reached.as_ref())?))
 }
 
 /// The described operations of this file.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::http::testing::{Answer, NOW, admin, guest, room, scripted, send};
-use crate::node::request::{Refusal, Reply};
+use crate::node::request::{Refusal, Reply, RoomMode};
+use crate::room::notice::RoomView;
 
 async fn post(router: &Router, path: &str, bearer: Option<&str>, body: String) -> Answer {
     let bearer = bearer.map(|token| format!("Bearer {token}")).unwrap_or_default();
@@ -22,7 +23,7 @@ async fn invitation(router: &Router) -> String {
 #[tokio::test]
 async fn each_exchange_is_another_guest() {
     let (state, _) = scripted(|request| match request {
-        Request::Validate { .. } => Ok(Reply::Done),
+        Request::Validate { .. } => Ok(Reply::Mode(RoomMode::Sfu)),
         _ => Ok(Reply::Room(room("r"))),
     });
     let router = crate::http::router(state.clone());
@@ -59,4 +60,26 @@ async fn a_full_room_says_so() {
     let body = serde_json::json!({ "invitation": invitation(&router).await }).to_string();
     let answer = post(&router, "/v1/join", None, body).await;
     assert_eq!((answer.status.as_u16(), answer.json()["type"].as_str()), (409, Some("/problems/room-full")));
+}
+
+#[tokio::test]
+async fn whoever_has_a_token_learns_the_way_in_by_it() {
+    let (state, asked) = scripted(|request| match request {
+        Request::Validate { .. } => Ok(Reply::Mode(RoomMode::P2p)),
+        _ => Ok(Reply::Room(RoomView { mode: RoomMode::P2p, ..room("r") })),
+    });
+    let router = crate::http::router(state.clone());
+    let answer = post(&router, "/v1/join", None, serde_json::json!({ "token": guest() }).to_string()).await;
+    let json = answer.json();
+    assert_eq!((json["mode"].as_str(), json["url"].as_str()), (Some("p2p"), Some("wss://konsil.example/v1/p2p")));
+    assert_eq!(json["token"], guest());
+    assert!(matches!(&asked.lock().unwrap()[0], Request::Validate { layout: None, .. }));
+
+    let invitation = invitation(&router).await;
+    let status = async |body: serde_json::Value| post(&router, "/v1/join", None, body.to_string()).await.status.as_u16();
+    assert_eq!(status(serde_json::json!({ "token": invitation })).await, 422, "an invitation is for many");
+    assert_eq!(status(serde_json::json!({ "token": guest(), "invitation": invitation })).await, 422);
+    let answer = post(&router, "/v1/join", None, serde_json::json!({ "invitation": invitation }).to_string()).await;
+    let own = state.keyring().verify(answer.json()["token"].as_str().unwrap(), NOW).unwrap();
+    assert_eq!(own.attributes.get(invite::MODE).map(String::as_str), Some("p2p"), "the page knows without asking");
 }

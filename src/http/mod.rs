@@ -19,8 +19,10 @@ mod linger;
 pub mod livekit;
 pub mod metrics;
 mod openapi;
+pub mod p2p;
 pub mod paths;
 pub mod rooms;
+pub mod socket;
 pub mod state;
 #[cfg(test)]
 mod testing;
@@ -43,6 +45,7 @@ pub fn router(state: AppState) -> Router {
     let ours = Router::new()
         .merge(rooms::routes())
         .merge(join::routes())
+        .merge(p2p::routes())
         .merge(whip::routes())
         .merge(web::routes())
         .route("/openapi.json", get(openapi::serve))

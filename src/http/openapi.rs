@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{join, rooms, whip};
+use super::{join, p2p, rooms, whip};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,7 @@ fn describe() -> utoipa::openapi::OpenApi {
     let mut description = Description::openapi();
     description.merge(rooms::Operations::openapi());
     description.merge(join::Operations::openapi());
+    description.merge(p2p::Operations::openapi());
     description.merge(whip::Operations::openapi());
     description
 }
@@ -57,7 +58,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(operations, 13);
+        assert_eq!(operations, 14);
         assert_eq!(json["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     }
 }

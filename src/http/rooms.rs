@@ -45,6 +45,7 @@ async fn create(State(state): State<AppState>, Caller(grants): Caller, Input(roo
     let spec = RoomSpec {
         name: room.id.as_deref().map(room_name).transpose()?,
         mode: room.mode.map(Into::into),
+        hide_addresses: room.hide_addresses,
         require_encryption: room.e2ee.map(|e2ee| e2ee == E2ee::Required),
         max_participants: room.max_participants,
         empty_timeout_s: room.empty_timeout_s,
@@ -187,7 +188,7 @@ async fn invitation(
     let Reply::Room(room) = ask(&state, Request::Invite { grants, room: at.room()? }).await? else {
         return Err(Problem::internal());
     };
-    let link = invite::link(&state, &tenant, &room.name, host.as_deref(), &terms)?;
+    let link = invite::link(&state, &tenant, &room, host.as_deref(), &terms)?;
     Ok((StatusCode::CREATED, Json(link)).into_response())
 }
 

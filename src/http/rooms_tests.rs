@@ -85,9 +85,9 @@ async fn rooms_are_made_as_wanted() {
 
 #[tokio::test]
 async fn absent_fields_are_left_to_the_core() {
-    let (router, asked) = api(|_| Err(Refusal::ModeNotAvailable));
+    let (router, asked) = api(|_| Err(Refusal::RoomExists));
     let answer = call(&router, "POST /v1/rooms", "{}").await;
-    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (501, "mode-not-available"));
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (409, "room-exists"));
     let Request::CreateRoom { spec, .. } = &asked.lock().unwrap()[0] else { panic!() };
     assert_eq!((&spec.name, spec.mode, spec.require_encryption, spec.max_participants), (&None, None, None, None));
 }

@@ -17,7 +17,7 @@ async fn validate_says_success_or_why_not() {
     let open = router(state);
     let answer = send(&open, "GET /rtc/validate", &[("authorization", &bearer)], "").await;
     assert_eq!((answer.status, answer.text()), (StatusCode::OK, "success"));
-    assert!(matches!(&asked.lock().unwrap()[..], [Request::Validate { grants }] if grants.room_join));
+    assert!(matches!(&asked.lock().unwrap()[..], [Request::Validate { grants, layout: Some(_) }] if grants.room_join));
     let wrapped = format!("GET /rtc/v1/validate?join_request=CAASAA==&access_token={}", guest());
     assert_eq!(send(&open, &wrapped, &[], "").await.status, 200);
 

@@ -17,7 +17,7 @@ use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
 use crate::io::control::{ControlCall, ControlHandle};
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
-use crate::node::request::{Refusal, Reply, Request};
+use crate::node::request::{Refusal, Reply, Request, RoomMode};
 use crate::room::notice::RoomView;
 use crate::turn::credentials::RelaySecrets;
 
@@ -81,6 +81,8 @@ pub fn room(name: &str) -> RoomView {
     RoomView {
         sid: Sid::from_client("RM_1"),
         name: RoomName::new(name).unwrap(),
+        mode: RoomMode::Sfu,
+        hide_addresses: false,
         require_encryption: true,
         max_participants: 9,
         empty_timeout_s: 300,

@@ -72,8 +72,7 @@ impl From<Refusal> for Failure {
             R::RoomExists => (409, "already_exists"),
             R::RoomFull | R::LimitReached(_) => (429, "resource_exhausted"),
             R::Invalid(_) | R::BadSdp(_) => (400, "invalid_argument"),
-            R::EncryptionRequired | R::NoSession => (412, "failed_precondition"),
-            R::ModeNotAvailable => (501, "unimplemented"),
+            R::EncryptionRequired | R::NoSession | R::WrongMode(_) => (412, "failed_precondition"),
             R::NotStored | R::ShuttingDown | R::Busy => (503, "unavailable"),
         };
         Self::new(status, code, refusal.to_string())
@@ -183,6 +182,7 @@ async fn create_room(call: Call) -> Result<Response, Failure> {
     let spec = RoomSpec {
         name: if wanted.name.is_empty() { None } else { Some(room_name(&wanted.name)?) },
         mode: None,
+        hide_addresses: None,
         require_encryption: None,
         max_participants: said(wanted.max_participants),
         empty_timeout_s: said(wanted.empty_timeout),

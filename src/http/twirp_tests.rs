@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::http::testing::{Answer, Asked, admin, room, scripted, send};
+use crate::node::request::RoomMode;
 
 fn service(answer: impl FnMut(&Request) -> Result<Reply, Refusal> + Send + 'static) -> (Router, Asked) {
     let (state, asked) = scripted(answer);
@@ -112,7 +113,7 @@ fn every_refusal_has_a_code() {
         (Refusal::BadSdp("x"), 400),
         (Refusal::EncryptionRequired, 412),
         (Refusal::NoSession, 412),
-        (Refusal::ModeNotAvailable, 501),
+        (Refusal::WrongMode(RoomMode::P2p), 412),
         (Refusal::NotStored, 503),
         (Refusal::ShuttingDown, 503),
         (Refusal::Busy, 503),

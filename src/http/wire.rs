@@ -20,6 +20,15 @@ pub enum Mode {
     P2p,
 }
 
+impl From<RoomMode> for Mode {
+    fn from(mode: RoomMode) -> Self {
+        match mode {
+            RoomMode::Sfu => Self::Sfu,
+            RoomMode::P2p => Self::P2p,
+        }
+    }
+}
+
 impl From<Mode> for RoomMode {
     fn from(mode: Mode) -> Self {
         match mode {
@@ -47,17 +56,19 @@ pub struct NewRoom {
     pub id: Option<String>,
     /// Default: `p2p` if `max_participants` is 2, else `sfu`.
     pub mode: Option<Mode>,
-    /// Default: `required`.
+    /// Whether the server keeps the two people of a `p2p` room from learning each other's address: all media is relayed
+    /// then. Default: true. Not for other modes.
+    pub hide_addresses: Option<bool>,
+    /// Default: `required`. A `p2p` room is always encrypted end to end.
     pub e2ee: Option<E2ee>,
-    /// Most participants at a time.
+    /// Most participants at a time; a `p2p` room has 2.
     pub max_participants: Option<u32>,
     /// Seconds that the room lives while nobody is in it.
     pub empty_timeout_s: Option<u32>,
 }
 
 impl Shape for NewRoom {
-    const FIELDS: &'static str =
-        r#"{"id"?: text, "mode"?: "sfu"|"p2p", "e2ee"?: "required"|"optional", "max_participants"?: number, "empty_timeout_s"?: number}"#;
+    const FIELDS: &'static str = r#"{"id"?: text, "mode"?: "sfu"|"p2p", "hide_addresses"?: true|false, "e2ee"?: "required"|"optional", "max_participants"?: number, "empty_timeout_s"?: number}"#;
 }
 
 /// A room.
@@ -67,6 +78,9 @@ pub struct Room {
     pub id: String,
     /// How media travels.
     pub mode: Mode,
+    /// Whether the two people of a `p2p` room do not learn each other's address; absent in other modes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hide_addresses: Option<bool>,
     /// Whether media must be encrypted end to end.
     pub e2ee: E2ee,
     /// Most participants at a time.
@@ -83,7 +97,8 @@ impl From<&RoomView> for Room {
     fn from(view: &RoomView) -> Self {
         Self {
             id: view.name.as_str().to_owned(),
-            mode: Mode::Sfu,
+            mode: view.mode.into(),
+            hide_addresses: (view.mode == RoomMode::P2p).then_some(view.hide_addresses),
             e2ee: if view.require_encryption { E2ee::Required } else { E2ee::Optional },
             max_participants: view.max_participants,
             empty_timeout_s: view.empty_timeout_s,
@@ -258,12 +273,14 @@ impl Shape for NewInvitation {
     const FIELDS: &'static str = r#"{"kind": "link"|"tan", "role": "host"|"guest"|"reception"|"observer", "single_use"?: true|false, "not_before"?: seconds since 1970, "not_after"?: seconds since 1970}"#;
 }
 
-/// A guest that comes with an invitation.
+/// Somebody who comes with an invitation, or with a token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
     /// The token of an invitation link.
     pub invitation: Option<String>,
+    /// A token of one's own, to learn the way in; the answer repeats it.
+    pub token: Option<String>,
     /// The organisation that a TAN is for. Not available yet.
     pub tenant: Option<String>,
     /// A TAN. Not available yet.
@@ -271,7 +288,7 @@ pub struct Join {
 }
 
 impl Shape for Join {
-    const FIELDS: &'static str = r#"{"invitation": text}"#;
+    const FIELDS: &'static str = r#"{"invitation": text} or {"token": text}"#;
 }
 
 /// How far a guest has come.
@@ -289,7 +306,9 @@ pub struct Admission {
     pub state: AdmissionState,
     /// The guest's own token.
     pub token: String,
-    /// Where LiveKit clients connect.
+    /// How media travels in the room.
+    pub mode: Mode,
+    /// Where LiveKit clients connect to a room of mode `sfu`, or the WebSocket of a room of mode `p2p`.
     pub url: String,
     /// STUN and TURN servers.
     pub ice_servers: Vec<IceServer>,

@@ -64,6 +64,8 @@ struct Row {
     name: String,
     sid: String,
     mode: Mode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hide_addresses: Option<bool>,
     e2ee_required: bool,
     max_participants: u32,
     empty_timeout_s: u32,
@@ -87,6 +89,7 @@ impl Row {
                 RoomMode::Sfu => Mode::Sfu,
                 RoomMode::P2p => Mode::P2p,
             },
+            hide_addresses: (record.mode == RoomMode::P2p).then_some(record.hide_addresses),
             e2ee_required: record.e2ee_required,
             max_participants: record.max_participants,
             empty_timeout_s: record.empty_timeout_s,
@@ -106,6 +109,8 @@ impl Row {
                 Mode::Sfu => RoomMode::Sfu,
                 Mode::P2p => RoomMode::P2p,
             },
+            // A p2p room hides addresses unless it was made otherwise.
+            hide_addresses: self.hide_addresses.unwrap_or(matches!(self.mode, Mode::P2p)),
             e2ee_required: self.e2ee_required,
             max_participants: self.max_participants,
             empty_timeout_s: self.empty_timeout_s,
@@ -194,6 +199,7 @@ mod tests {
             id: RoomId { tenant: TenantId::new(tenant).unwrap(), name: RoomName::new(name).unwrap() },
             sid: Sid::from_client("RM_x"),
             mode: RoomMode::Sfu,
+            hide_addresses: false,
             e2ee_required: true,
             max_participants,
             empty_timeout_s: 300,
@@ -213,6 +219,19 @@ mod tests {
         store.delete_room(&record("a", "none", 4).id).unwrap();
         let (_, rooms) = Store::open(&folder.0).unwrap();
         assert_eq!(rooms, [record("a", "r", 5), record("b", "r", 3)]);
+    }
+
+    #[test]
+    fn modes_and_what_they_hide_are_kept() {
+        let folder = TestFolder::new();
+        let (mut store, _) = Store::open(&folder.0).unwrap();
+        let p2p = |name, hide_addresses| RoomRecord { mode: RoomMode::P2p, hide_addresses, ..record("a", name, 2) };
+        let rooms = [p2p("hidden", true), p2p("open", false), record("a", "sfu", 9)];
+        rooms.iter().for_each(|room| store.put_room(room).unwrap());
+        assert_eq!(Store::open(&folder.0).unwrap().1, rooms);
+        let text = fs::read_to_string(folder.0.join(NAME)).unwrap();
+        fs::write(folder.0.join(NAME), text.replace(",\"hide_addresses\":true", "")).unwrap();
+        assert_eq!(Store::open(&folder.0).unwrap().1, rooms, "unsaid is hidden");
     }
 
     #[test]

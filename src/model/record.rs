@@ -22,6 +22,8 @@ pub struct RoomRecord {
     pub mode: RoomMode,
     /// Whether tracks without end-to-end encryption are refused.
     pub e2ee_required: bool,
+    /// Whether the server keeps the two people of a p2p room from learning each other's address.
+    pub hide_addresses: bool,
     /// Most participants at a time.
     pub max_participants: u32,
     /// Seconds until the empty room ends.

@@ -1,5 +1,6 @@
 //! Floor 2: a whole node without its sockets. The simulator runs what stands here.
 
+pub mod conceal;
 pub mod control;
 mod peer;
 pub mod request;

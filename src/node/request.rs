@@ -59,6 +59,8 @@ pub struct RoomSpec {
     pub name: Option<RoomName>,
     /// How media travels; by the number of participants if absent.
     pub mode: Option<RoomMode>,
+    /// Whether the server keeps the two people of a p2p room from learning each other's address; so if absent.
+    pub hide_addresses: Option<bool>,
     /// Whether every media frame must be encrypted end to end; by origin if absent.
     pub require_encryption: Option<bool>,
     /// Most participants at a time; the setting if absent.
@@ -74,10 +76,12 @@ pub struct RoomSpec {
 /// A question or an order, with what the caller's token allows.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Could a client with these grants join now?
+    /// Could a client with these grants join now? Answer: [`Reply::Mode`].
     Validate {
         /// The caller.
         grants: Grants,
+        /// How it lays out its PeerConnections; absent if the caller would join in whatever way the room wants.
+        layout: Option<Layout>,
     },
     /// Make a room. Answer: [`Reply::Room`].
     CreateRoom {
@@ -188,6 +192,8 @@ pub enum Request {
 pub enum Reply {
     /// It is so, or it is done.
     Done,
+    /// It is so, in a room of this mode.
+    Mode(RoomMode),
     /// A room.
     Room(RoomView),
     /// Rooms.
@@ -232,9 +238,9 @@ pub enum Refusal {
     /// A limit of the server is reached.
     #[error("the server has reached its limit of {0}")]
     LimitReached(&'static str),
-    /// The mode is not in this version.
-    #[error("rooms of mode p2p are not available in this version; make one of mode sfu")]
-    ModeNotAvailable,
+    /// The client speaks the protocol of rooms of the other mode than this one's, which never changes.
+    #[error("the room is of mode {}", mode_words(*.0))]
+    WrongMode(RoomMode),
     /// A value is out of range.
     #[error("{0}")]
     Invalid(&'static str),
@@ -256,4 +262,11 @@ pub enum Refusal {
     /// The answer did not come in time.
     #[error("the server is too busy to answer")]
     Busy,
+}
+
+fn mode_words(mode: RoomMode) -> &'static str {
+    match mode {
+        RoomMode::Sfu => "sfu: it is entered by /rtc, WHIP or WHEP",
+        RoomMode::P2p => "p2p: it is entered by /v1/p2p",
+    }
 }

@@ -17,6 +17,8 @@ pub enum Layout {
     Whip,
     /// One PeerConnection that receives and is negotiated once (WHEP).
     Whep,
+    /// One PeerConnection to the other person of a p2p room, none to the server.
+    P2p,
 }
 
 /// One of a client's PeerConnections.
@@ -107,10 +109,51 @@ pub enum Signal {
         /// Changed attributes; an empty value deletes.
         attributes: BTreeMap<String, String>,
     },
+    /// Something for the other person of a p2p room.
+    ToPartner {
+        /// For which stay of the other person, if the client says so; for another one it is too late.
+        to: Option<Sid>,
+        /// What.
+        message: PartnerMessage,
+    },
+    /// The client of a p2p room asks how things stand there, and for fresh credentials of the relay.
+    AskPartner,
     /// The client goes.
     Leave,
     /// The client wants to see a failure.
     Simulate(Scenario),
+}
+
+/// What one person of a p2p room says to the other; the server passes it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartnerMessage {
+    /// An SDP description (RFC 8829 §4.1.8).
+    Description {
+        /// What it is for.
+        kind: DescriptionKind,
+        /// SDP text.
+        sdp: String,
+    },
+    /// A trickled ICE candidate (RFC 8838).
+    Candidate {
+        /// The candidate line, empty at the end of candidates.
+        candidate: String,
+        /// The media section by its `mid`.
+        mid: Option<String>,
+        /// The media section by its number.
+        line: Option<u16>,
+        /// The ICE generation by its user name fragment.
+        ufrag: Option<String>,
+    },
+}
+
+/// What an SDP description is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DescriptionKind {
+    /// It asks.
+    Offer,
+    /// It answers.
+    Answer,
 }
 
 /// A track to be published.

@@ -4,10 +4,12 @@ pub mod command;
 mod departed;
 pub mod media;
 pub mod notice;
+mod p2p;
 mod participant;
 mod publish;
 pub mod rules;
 mod signal;
 mod subscribe;
 
+pub use p2p::PEOPLE;
 pub use rules::{Effect, JoinError, Room, RoomSettings};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::model::ids::{Identity, RoomName, Sid};
 use crate::model::media::{Codec, Encryption, MediaKind, TrackSource, VideoLayer};
+use crate::model::record::RoomMode;
 
-use super::command::Layout;
+use super::command::{Layout, PartnerMessage};
 
 /// A message to one client.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +74,10 @@ pub enum Notice {
         /// Allowed or forbidden.
         allowed: bool,
     },
+    /// How things stand in a p2p room: the first message there, and again when the other person comes, goes or returns.
+    Partner(PartnerView),
+    /// What the other person of a p2p room says.
+    FromPartner(PartnerMessage),
     /// The outcome of a request that has a number.
     Response {
         /// The client's number, 0 where the request has none.
@@ -80,6 +85,19 @@ pub enum Notice {
         /// The outcome.
         outcome: Outcome,
     },
+}
+
+/// The other person of a p2p room, as one of the two learns of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerView {
+    /// The client's own stay, by which it resumes.
+    pub own: Sid,
+    /// The other person's stay, if there is one.
+    pub partner: Option<Sid>,
+    /// Whether the client gives way when both offer at once. Of two, one does.
+    pub polite: bool,
+    /// Whether only relayed candidates are passed on.
+    pub hide_addresses: bool,
 }
 
 /// An SDP description with what its sections carry.
@@ -113,6 +131,10 @@ pub struct RoomView {
     pub sid: Sid,
     /// Its name.
     pub name: RoomName,
+    /// How media travels.
+    pub mode: RoomMode,
+    /// Whether only relayed candidates are passed on; in p2p rooms only.
+    pub hide_addresses: bool,
     /// Whether every media frame must be encrypted end to end.
     pub require_encryption: bool,
     /// Most participants at a time.

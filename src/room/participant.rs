@@ -83,7 +83,7 @@ impl Participant {
 
     /// Whether a signalling connection can carry notices to it.
     pub fn has_signalling(&self) -> bool {
-        matches!(self.layout, Layout::Single | Layout::Dual)
+        matches!(self.layout, Layout::Single | Layout::Dual | Layout::P2p)
     }
 
     pub fn is_publisher(&self) -> bool {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::chance::Chance;
 use crate::model::ids::{Identity, RoomId, RoomKey, SessionId, Sid};
+use crate::model::record::RoomMode;
 use crate::model::time::Moment;
 
 use super::command::Joining;
@@ -21,6 +22,10 @@ pub const RESUME_WINDOW: Duration = Duration::from_secs(20);
 /// What is fixed when a room is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomSettings {
+    /// How media travels.
+    pub mode: RoomMode,
+    /// Whether the server keeps the two people of a p2p room from learning each other's address.
+    pub hide_addresses: bool,
     /// Whether every media frame must be encrypted end to end.
     pub require_encryption: bool,
     /// Most participants at a time.
@@ -55,6 +60,9 @@ pub enum JoinError {
     /// The token names nobody.
     #[error("the token has no identity")]
     NoIdentity,
+    /// The client speaks the protocol of rooms of the other mode.
+    #[error("the room is of another mode")]
+    WrongMode,
 }
 
 /// A room with its participants.
@@ -75,7 +83,9 @@ impl Room {
     /// An empty room, and the worker's order to open it.
     #[must_use]
     pub fn open(key: RoomKey, id: RoomId, sid: Sid, settings: RoomSettings, now: Moment, out: &mut Vec<Effect>) -> Self {
-        out.push(Effect::Media(MediaCommand::OpenRoom { room: key, require_encryption: settings.require_encryption }));
+        if settings.mode == RoomMode::Sfu {
+            out.push(Effect::Media(MediaCommand::OpenRoom { room: key, require_encryption: settings.require_encryption }));
+        }
         Self {
             key,
             id,
@@ -102,6 +112,8 @@ impl Room {
         RoomView {
             sid: self.sid.clone(),
             name: self.id.name.clone(),
+            mode: self.settings.mode,
+            hide_addresses: self.settings.hide_addresses,
             require_encryption: self.settings.require_encryption,
             max_participants: self.settings.max_participants,
             empty_timeout_s: u32::try_from(self.settings.empty_timeout.as_secs()).unwrap_or(u32::MAX),
@@ -161,6 +173,9 @@ impl Room {
     /// [`JoinError`] says why not; then nothing has changed.
     pub fn join(&mut self, joining: Joining, now: Moment, chance: &mut Chance, out: &mut Vec<Effect>) -> Result<(), JoinError> {
         let identity = joining.grants.identity.clone().ok_or(JoinError::NoIdentity)?;
+        if !self.takes(joining.layout) {
+            return Err(JoinError::WrongMode);
+        }
         if self.is_full_for(&identity) {
             return Err(JoinError::Full);
         }
@@ -170,16 +185,22 @@ impl Room {
         self.empty_since = None;
         let session = joining.session;
         let participant = Participant::new(joining, identity.clone(), Sid::participant(chance), millis(now.wall));
-        out.push(Effect::Media(MediaCommand::AddSession {
-            session,
-            room: self.key,
-            sid: participant.sid.clone(),
-            identity: identity.clone(),
-            layout: participant.layout,
-            rights: participant.rights(),
-        }));
+        if !self.is_p2p() {
+            out.push(Effect::Media(MediaCommand::AddSession {
+                session,
+                room: self.key,
+                sid: participant.sid.clone(),
+                identity: identity.clone(),
+                layout: participant.layout,
+                rights: participant.rights(),
+            }));
+        }
         self.identities.insert(identity, session);
         self.participants.insert(session, participant);
+        if self.is_p2p() {
+            self.tell_partners(out);
+            return Ok(());
+        }
         self.welcome(session, out);
         self.announce(session, out);
         self.tell_room(out);
@@ -202,6 +223,10 @@ impl Room {
     pub fn resume(&mut self, session: SessionId, out: &mut Vec<Effect>) {
         let Some(participant) = self.participants.get_mut(&session) else { return };
         participant.detached_since = None;
+        if self.is_p2p() {
+            // What was said meanwhile is lost, so both look again.
+            return self.tell_partners(out);
+        }
         self.tell(session, Notice::Reconnected, out);
         self.tell(session, Notice::Participants(self.missed(session)), out);
         self.tell(session, Notice::Room(self.view()), out);
@@ -240,9 +265,11 @@ impl Room {
         for track in participant.tracks.keys() {
             self.forget_track(track);
         }
-        out.push(Effect::Media(MediaCommand::RemoveSession { session }));
+        if !self.is_p2p() {
+            out.push(Effect::Media(MediaCommand::RemoveSession { session }));
+        }
         out.push(Effect::End(session));
-        if !participant.permission.hidden {
+        if !self.is_p2p() && !participant.permission.hidden {
             let farewell = participant.farewell(reason);
             self.tell_others(session, |_| Notice::Participants(vec![farewell.clone()]), out);
             self.departed.push(farewell, now.instant);
@@ -251,7 +278,11 @@ impl Room {
             self.empty_since = Some(now.instant);
             self.departed.clear();
         }
-        self.tell_room(out);
+        if self.is_p2p() {
+            self.tell_partners(out);
+        } else {
+            self.tell_room(out);
+        }
     }
 
     /// Ends the room for all.
@@ -268,7 +299,9 @@ impl Room {
         self.identities.clear();
         self.speaking.clear();
         self.departed.clear();
-        out.push(Effect::Media(MediaCommand::CloseRoom { room: self.key }));
+        if !self.is_p2p() {
+            out.push(Effect::Media(MediaCommand::CloseRoom { room: self.key }));
+        }
     }
 
     /// When something must happen without being asked, and what.

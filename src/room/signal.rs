@@ -21,6 +21,9 @@ pub const ATTRIBUTES_MAX: usize = 64;
 impl Room {
     /// Takes one message of a client.
     pub fn signal(&mut self, session: SessionId, signal: Signal, now: Moment, chance: &mut Chance, out: &mut Vec<Effect>) {
+        if self.is_p2p() {
+            return self.p2p_signal(session, signal, now, out);
+        }
         match signal {
             Signal::Offer { sdp, id } => out.push(Effect::Media(MediaCommand::Offer { session, sdp, id })),
             Signal::Answer { sdp, id } => out.push(Effect::Media(MediaCommand::Answer { session, sdp, id })),
@@ -41,6 +44,8 @@ impl Room {
             }
             Signal::Leave => self.remove(session, LeaveReason::ClientInitiated, now, out),
             Signal::Simulate(scenario) => self.simulate(session, scenario, now, out),
+            // There is no partner among many.
+            Signal::ToPartner { .. } | Signal::AskPartner => {}
         }
     }
 

@@ -267,6 +267,7 @@ fn room_spec(name: RoomName) -> RoomSpec {
     RoomSpec {
         name: Some(name),
         mode: None,
+        hide_addresses: None,
         require_encryption: Some(false),
         max_participants: None,
         empty_timeout_s: None,

@@ -11,7 +11,8 @@ import type { Shell } from './ui/shell';
 export interface Ticket {
   room: string;
   token: string;
-  key: Key;
+  /** What frames are encrypted with on their way through the server; a room for two needs none. */
+  key: Key | undefined;
   claims: Claims;
 }
 
@@ -29,17 +30,17 @@ export async function openRoom(shell: Shell, link: RoomLink): Promise<void> {
 }
 
 function readTicket(shell: Shell, link: RoomLink): Ticket | undefined {
-  if (!canCall() || !canEncrypt()) {
+  const claims = link.token === undefined ? undefined : readClaims(link.token);
+  if (!canCall() || !(canEncrypt() || claims?.p2p)) {
     shell.show(noticePage('unsupported.title', canCall() ? 'check.cryptoBad' : 'check.browserBad'));
     return undefined;
   }
-  const claims = link.token === undefined ? undefined : readClaims(link.token);
   if (link.token === undefined || !claims) {
     shell.show(noticePage('link.incompleteTitle', 'link.noToken'));
     return undefined;
   }
-  const key = link.key ?? (claims.host ? mintKey(link.token) : undefined);
-  if (!key) {
+  const key = link.key ?? (claims.host && !claims.p2p ? mintKey(link.token) : undefined);
+  if (!key && !claims.p2p) {
     shell.show(noticePage('link.incompleteTitle', 'link.noKey'));
     return undefined;
   }

@@ -169,10 +169,20 @@ export const strings = {
   'call.devices': { de: 'Geräte', en: 'Devices' },
   'call.leave': { de: 'Verlassen', en: 'Leave' },
 
+  'safety.title': { de: 'Sicherheitscode', en: 'Safety code' },
+  'safety.hint': {
+    de: 'Lesen Sie sich den Code gegenseitig vor. Ist er bei Ihnen beiden gleich, sieht und hört unterwegs niemand mit, auch nicht der Server. Ist er verschieden, beenden Sie das Gespräch.',
+    en: 'Read the code out to each other. If you both see the same one, nobody on the way is watching or listening, not even the server. If they differ, end the call.',
+  },
+
   'invite.title': { de: 'Jemanden einladen', en: 'Invite someone' },
   'invite.hint': {
     de: 'Geben Sie diesen Link nur der Person, die Sie einladen. Er enthält den Schlüssel des Gesprächs.',
     en: 'Give this link only to the person you invite. It holds the key of the call.',
+  },
+  'invite.hintP2p': {
+    de: 'Geben Sie diesen Link nur der Person, die Sie einladen. Der Raum ist für zwei Personen.',
+    en: 'Give this link only to the person you invite. The room is for two people.',
   },
   'invite.link': { de: 'Einladungslink', en: 'Invitation link' },
   'invite.until': { de: 'Gültig bis {time}', en: 'Valid until {time}' },

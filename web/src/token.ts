@@ -8,10 +8,15 @@ export interface Claims {
   /** The token is an invitation's: it stands for many guests, not for one person. */
   invitation: boolean;
   expiresAt: number | undefined;
+  /** Whom the token names. */
+  identity: string;
+  /** The room is for two whose browsers connect to each other, which needs no key in the link. The server decides. */
+  p2p: boolean;
 }
 
 interface Payload {
   exp?: number;
+  sub?: string;
   attributes?: Record<string, string>;
   video?: { roomAdmin?: boolean; canPublish?: boolean };
 }
@@ -27,6 +32,8 @@ export function readClaims(token: string): Claims | undefined {
       canPublish: payload.video?.canPublish !== false,
       invitation: payload.attributes?.['konsil.invitation'] !== undefined,
       expiresAt: payload.exp,
+      identity: payload.sub ?? '',
+      p2p: payload.attributes?.['konsil.mode'] === 'p2p',
     };
   } catch {
     return undefined;

@@ -54,12 +54,14 @@ describe('claims', () => {
   const jwt = (payload: object) => `h.${btoa(JSON.stringify(payload)).replace(/=+$/, '')}.s`;
 
   it('knows the host', () => {
-    const token = jwt({ exp: 7, attributes: { 'konsil.role': 'host' }, video: { roomAdmin: true } });
-    expect(readClaims(token)).toEqual({ host: true, roomAdmin: true, canPublish: true, invitation: false, expiresAt: 7 });
+    const attributes = { 'konsil.role': 'host', 'konsil.mode': 'p2p' };
+    const token = jwt({ exp: 7, sub: 'ada', attributes, video: { roomAdmin: true } });
+    const host = { host: true, roomAdmin: true, canPublish: true, invitation: false, expiresAt: 7 };
+    expect(readClaims(token)).toEqual({ ...host, identity: 'ada', p2p: true });
   });
 
   it('grants nothing that the token does not say', () => {
-    expect(readClaims(jwt({ attributes: { 'konsil.invitation': '1' } }))).toMatchObject({ invitation: true });
+    expect(readClaims(jwt({ attributes: { 'konsil.invitation': '1' } }))).toMatchObject({ invitation: true, p2p: false });
     expect(readClaims(jwt({ video: { canPublish: false } }))).toMatchObject({
       host: false,
       roomAdmin: false,

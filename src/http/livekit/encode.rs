@@ -33,9 +33,10 @@ pub struct About {
     pub ice_servers: Vec<lk::IceServer>,
 }
 
-/// A notice as the message that says it.
-pub fn encode(notice: Notice, about: About) -> Message {
-    match notice {
+/// A notice as the message that says it. `None` for what LiveKit's protocol has no word for: rooms of mode p2p have a
+/// protocol of their own.
+pub fn encode(notice: Notice, about: About) -> Option<Message> {
+    Some(match notice {
         Notice::Joined(joined) => Message::Join(join(&joined, about)),
         Notice::Reconnected => Message::Reconnect(lk::ReconnectResponse {
             server_info: Some(server_info()),
@@ -70,7 +71,8 @@ pub fn encode(notice: Notice, about: About) -> Message {
             })
         }
         Notice::Response { request_id, outcome } => response(request_id, outcome, text(outcome)),
-    }
+        Notice::Partner(_) | Notice::FromPartner(_) => return None,
+    })
 }
 
 fn join(joined: &Joined, about: About) -> lk::JoinResponse {

@@ -10,8 +10,8 @@ use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, Vi
 use crate::room::notice::{ParticipantState, ParticipantView, Permission, RoomView, TrackView};
 
 fn read_back(notice: Notice) -> Message {
-    let bytes = lk::SignalResponse { message: Some(encode(notice, About { sif_trailer: b"trailer".to_vec(), ..About::default() })) }
-        .encode_to_vec();
+    let bytes =
+        lk::SignalResponse { message: encode(notice, About { sif_trailer: b"trailer".to_vec(), ..About::default() }) }.encode_to_vec();
     lk::SignalResponse::decode(bytes.as_slice()).unwrap().message.unwrap()
 }
 
@@ -19,6 +19,8 @@ fn room() -> RoomView {
     RoomView {
         sid: Sid::from_client("RM_1"),
         name: RoomName::new("r").unwrap(),
+        mode: crate::model::record::RoomMode::Sfu,
+        hide_addresses: false,
         require_encryption: true,
         max_participants: 9,
         empty_timeout_s: 300,

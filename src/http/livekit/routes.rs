@@ -55,8 +55,8 @@ async fn validate_single(State(state): State<AppState>, headers: HeaderMap, aske
 }
 
 async fn validate(state: &AppState, headers: &HeaderMap, asked: Asked, wrapped: bool) -> Result<&'static str, Refused> {
-    let connect = connect(state, headers, asked, wrapped)?;
-    state.control().request(Request::Validate { grants: connect.grants }).await?;
+    let Connect { grants, layout, .. } = connect(state, headers, asked, wrapped)?;
+    state.control().request(Request::Validate { grants, layout: Some(layout) }).await?;
     Ok("success")
 }
 
@@ -111,7 +111,7 @@ impl From<AuthError> for Refused {
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         // Of all refusals livekit-client passes on only the words of a 401 or 403.
-        if refusal == Refusal::RoomFull {
+        if matches!(refusal, Refusal::RoomFull | Refusal::WrongMode(_)) {
             return Self(StatusCode::FORBIDDEN, refusal.to_string());
         }
         // livekit-client takes a 404 without these words for a server that lacks the path, and tries another one.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{Message, WebSocket, close_code};
 use livekit_protocol as lk;
 use lk::signal_response::Message as Response;
 use prost::Message as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::decode::{Incoming, SignalError, decode_signal, decode_signal_json};
 use super::encode::{self, About, PING_INTERVAL_S, PING_TIMEOUT_S};
 use crate::http::ice::{self, Reached};
+use crate::http::socket::{self, Allowance, BUSY, Close, DONE, GONE, SILENT, TOO_MANY};
 use crate::http::state::AppState;
 use crate::io::control::Connection;
 use crate::room::command::Signal;
@@ -18,41 +19,10 @@ use crate::room::notice::{LeaveAction, LeaveReason, Notice, Outcome};
 
 /// A client that says nothing for so long is gone: the promised timeout and one more ping.
 pub const SILENCE_MAX: Duration = Duration::from_secs(PING_TIMEOUT_S as u64 + PING_INTERVAL_S as u64);
-/// A client that takes nothing for so long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(PING_TIMEOUT_S as u64);
 /// Messages that a client may send at once, and again every second.
-const MESSAGES_MAX: u32 = 200;
+const MESSAGES_MAX: usize = 200;
 
-/// Why a socket is closed, as its peer is told (RFC 6455 §7.4).
-struct Close(u16, &'static str);
-
-const DONE: Close = Close(close_code::NORMAL, "");
-const GONE: Close = Close(close_code::AWAY, "the session is over");
-const SILENT: Close = Close(close_code::POLICY, "nothing was heard in time");
-const TOO_MANY: Close = Close(close_code::POLICY, "too many messages");
 const GARBAGE: Close = Close(close_code::INVALID, "this is not a SignalRequest");
-const BUSY: Close = Close(close_code::AGAIN, "the server is too busy");
-
-/// Messages that may still come now: a bucket that one second fills.
-struct Allowance {
-    left: u32,
-    since: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Self {
-        Self { left: MESSAGES_MAX, since: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        if now.duration_since(self.since) >= Duration::from_secs(1) {
-            *self = Self::new(now);
-        }
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
-    }
-}
 
 /// The socket's outgoing half: protobuf or its JSON, whichever the client last spoke.
 struct Wire {
@@ -68,16 +38,7 @@ impl Wire {
             Some(text) => Message::Text(text.into()),
             None => Message::Binary(response.encode_to_vec().into()),
         };
-        match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(DONE),
-        }
-    }
-
-    async fn close(mut self, close: Close) {
-        let frame = CloseFrame { code: close.0, reason: close.1.into() };
-        // The peer may be gone already, and then nobody needs the frame.
-        let _ = timeout(WRITE_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await;
+        socket::send(&mut self.socket, message).await
     }
 }
 
@@ -85,7 +46,7 @@ impl Wire {
 pub async fn turn_away(socket: WebSocket, reason: LeaveReason, action: LeaveAction) {
     let mut wire = Wire { socket, json: false };
     let close = wire.send(Response::Leave(encode::leave(reason, action))).await.err().unwrap_or(DONE);
-    wire.close(close).await;
+    socket::close(wire.socket, close).await;
 }
 
 /// Carries notices out and signals in until one side ends it, or the client is silent for `silence`.
@@ -94,7 +55,7 @@ pub async fn turn_away(socket: WebSocket, reason: LeaveReason, action: LeaveActi
 pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppState, reached: Option<Reached>, silence: Duration) {
     let _counted = state.count_connection();
     let mut wire = Wire { socket, json: false };
-    let mut allowance = Allowance::new(Instant::now());
+    let mut allowance = Allowance::new(MESSAGES_MAX, Instant::now());
     let mut heard = Instant::now();
     let close = loop {
         let step = tokio::select! {
@@ -108,7 +69,7 @@ pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppStat
             message = wire.socket.recv() => {
                 heard = Instant::now();
                 match message {
-                    Some(Ok(_)) if !allowance.take(heard) => Err(TOO_MANY),
+                    Some(Ok(_)) if !allowance.take(1, heard) => Err(TOO_MANY),
                     Some(Ok(message)) => hear(&mut wire, message, &connection, &state).await,
                     Some(Err(_)) | None => Err(DONE),
                 }
@@ -120,7 +81,7 @@ pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppStat
         }
     };
     drop(connection);
-    wire.close(close).await;
+    socket::close(wire.socket, close).await;
 }
 
 /// What the first notice tells of the server.
@@ -134,7 +95,9 @@ fn about(notice: &Notice, connection: &Connection, state: &AppState, reached: Op
 
 async fn tell(wire: &mut Wire, notice: Notice, about: About) -> Result<(), Close> {
     let last = matches!(notice, Notice::Leave { .. });
-    wire.send(encode::encode(notice, about)).await?;
+    if let Some(message) = encode::encode(notice, about) {
+        wire.send(message).await?;
+    }
     if last { Err(DONE) } else { Ok(()) }
 }
 

@@ -240,12 +240,3 @@ async fn silent_clients_are_given_up() {
     assert_eq!(close_code(&mut client).await, CloseCode::Policy);
     assert!(matches!(server.calls.recv().await, Some(ControlCall::Closed(_))));
 }
-
-#[test]
-fn allowance_refills_every_second() {
-    let start = Instant::now();
-    let mut allowance = Allowance::new(start);
-    assert!((0..MESSAGES_MAX).all(|_| allowance.take(start)));
-    assert!(!allowance.take(start));
-    assert!(allowance.take(start + Duration::from_secs(1)));
-}

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::model::chance::Chance;
 use crate::model::ids::{RoomKey, SessionId};
-use crate::model::record::{RoomMode, RoomRecord};
+use crate::model::record::RoomRecord;
 use crate::model::time::Moment;
 use crate::room::media::MediaCommand;
 use crate::room::notice::LeaveReason;
@@ -44,7 +44,8 @@ impl Control {
         let record = RoomRecord {
             id: entry.room.id().clone(),
             sid: view.sid,
-            mode: RoomMode::Sfu,
+            mode: view.mode,
+            hide_addresses: view.hide_addresses,
             e2ee_required: view.require_encryption,
             max_participants: view.max_participants,
             empty_timeout_s: view.empty_timeout_s,

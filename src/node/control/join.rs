@@ -11,7 +11,7 @@ use crate::room::command::{AddTrack, Joining, Layout, Signal};
 use crate::room::notice::{LeaveReason, Outcome};
 use crate::turn::credentials::RelayUser;
 
-use super::{Caller, Control, ControlOutput};
+use super::{Caller, Control, ControlOutput, p2p};
 
 impl Control {
     pub(super) fn connect(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) {
@@ -43,8 +43,9 @@ impl Control {
         Ok(room)
     }
 
-    fn room_to_join(&mut self, grants: &Grants, now: Moment) -> Result<RoomKey, Refusal> {
+    fn room_to_join(&mut self, grants: &Grants, layout: Layout, now: Moment) -> Result<RoomKey, Refusal> {
         let name = self.may_join(grants)?;
+        p2p::admits(self.entry(grants, &name).ok().map(|(_, room)| room), grants, Some(layout))?;
         if self.sessions.len() >= self.config.sessions_max {
             return Err(Refusal::LimitReached("sessions"));
         }
@@ -55,7 +56,8 @@ impl Control {
     }
 
     fn join(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) -> Result<(), Refusal> {
-        let key = self.room_to_join(&connect.grants, now)?;
+        let key = self.room_to_join(&connect.grants, connect.layout, now)?;
+        let layout = connect.layout;
         let session = SessionId(self.next_id());
         self.attach(conn, session);
         let accepted = Connected { session, resumed: false, relay: self.relay_user(key, session, connect.grants.identity.as_ref()) };
@@ -76,7 +78,10 @@ impl Control {
             self.detach(conn, session);
             return Err(refusal);
         }
-        self.joining.insert(session, now.instant);
+        if layout != Layout::P2p {
+            // Of a p2p room nobody tells the server when media stands.
+            self.joining.insert(session, now.instant);
+        }
         for add in connect.add_tracks {
             self.with_room(key, |room, chance, out| room.signal(session, Signal::AddTrack(add), now, chance, out));
         }
@@ -94,6 +99,7 @@ impl Control {
         let refusal = match result {
             Some(Ok(())) => return Ok(()),
             Some(Err(JoinError::Full)) => Refusal::RoomFull,
+            Some(Err(JoinError::WrongMode)) => Refusal::WrongMode(self.mode(key)),
             Some(Err(JoinError::NoIdentity)) => Refusal::NotAllowed("an identity (sub)"),
             // The room has just broken.
             None => Refusal::Busy,
@@ -106,6 +112,7 @@ impl Control {
         let name = self.may_join(&connect.grants)?;
         let sid = connect.resume.ok_or(Refusal::NoSession)?;
         let (key, room) = self.entry(&connect.grants, &name).map_err(|_| Refusal::NoSession)?;
+        p2p::admits(Some(room), &connect.grants, Some(connect.layout))?;
         let session = room.session_of_sid(&sid).ok_or(Refusal::NoSession)?;
         // A participant's public id is no secret: the token must be for the same identity.
         if room.identity_of(session) != connect.grants.identity.as_ref() {
@@ -158,7 +165,7 @@ impl Control {
             return Err(Refusal::NotAllowed("canPublish without hidden"));
         }
         let sections = sdp::read(&text).map_err(Refusal::BadSdp)?;
-        let key = self.room_to_join(&grants, now)?;
+        let key = self.room_to_join(&grants, Layout::Whip, now)?;
         if self.rooms.get(&key).is_some_and(|entry| entry.room.view().require_encryption) {
             return Err(Refusal::EncryptionRequired);
         }
@@ -194,8 +201,9 @@ impl Control {
         }
         sdp::read(&text).map_err(Refusal::BadSdp)?;
         let (_, entry) = self.entry(&grants, room)?;
+        p2p::admits(Some(entry), &grants, Some(Layout::Whep))?;
         entry.session_of(&identity).ok_or(Refusal::ParticipantNotFound)?;
-        let key = self.room_to_join(&grants, now)?;
+        let key = self.room_to_join(&grants, Layout::Whep, now)?;
         let session = self.enter_silently(key, grants, Layout::Whep, Some(identity), now)?;
         self.offer_for(caller, key, session, text, now);
         Ok(())
@@ -285,6 +293,7 @@ fn refusal_label(refusal: &Refusal) -> &'static str {
         Refusal::LimitReached(_) => "limit",
         Refusal::NoSession => "no_session",
         Refusal::ShuttingDown => "shutting_down",
+        Refusal::WrongMode(_) => "wrong_mode",
         _ => "refused",
     }
 }

@@ -2,6 +2,7 @@
 
 mod fault;
 mod join;
+mod p2p;
 mod requests;
 mod rooms;
 
@@ -220,7 +221,7 @@ impl Control {
 
     fn signal(&mut self, conn: ConnId, signal: Signal, now: Moment) {
         let Some(session) = self.connections.get(&conn).copied() else { return };
-        self.with_room_of(session, |room, chance, out| room.signal(session, signal, now, chance, out));
+        self.with_room_of(session, |room, chance, out| p2p::signal(room, session, signal, now, chance, out));
     }
 
     fn closed(&mut self, conn: ConnId, now: Moment) {

@@ -2,12 +2,14 @@
 
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid};
+use crate::model::record::RoomMode;
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, Request};
 use crate::room::Room;
+use crate::room::command::Layout;
 use crate::room::notice::LeaveReason;
 
-use super::{Caller, Control, ControlOutput, Persist, Waiting};
+use super::{Caller, Control, ControlOutput, Persist, Waiting, p2p};
 
 impl Control {
     pub(super) fn request(&mut self, caller: Caller, request: Request, now: Moment) {
@@ -29,7 +31,7 @@ impl Control {
     /// Requests that need neither disk nor worker.
     fn at_once(&mut self, request: Request, now: Moment) -> Result<Reply, Refusal> {
         match request {
-            Request::Validate { grants } => self.validate(&grants),
+            Request::Validate { grants, layout } => self.validate(&grants, layout),
             Request::ListRooms { grants, names } => self.list_rooms(&grants, &names),
             Request::Room { grants, room } => self.visible(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
             Request::Participants { grants, room } => {
@@ -47,11 +49,13 @@ impl Control {
     }
 
     /// Whether a client with these grants would get in now.
-    fn validate(&self, grants: &Grants) -> Result<Reply, Refusal> {
+    fn validate(&self, grants: &Grants, layout: Option<Layout>) -> Result<Reply, Refusal> {
         let name = self.may_join(grants)?;
         let room = self.find(grants, &name).and_then(|key| self.rooms.get(&key)).map(|entry| &entry.room);
+        p2p::admits(room, grants, layout)?;
         let full = room.zip(grants.identity.as_ref()).is_some_and(|(room, identity)| room.is_full_for(identity));
-        if full { Err(Refusal::RoomFull) } else { Ok(Reply::Done) }
+        let mode = room.map_or(RoomMode::Sfu, |room| room.view().mode);
+        if full { Err(Refusal::RoomFull) } else { Ok(Reply::Mode(mode)) }
     }
 
     /// A room that the caller may see. A foreign tenant's room does not exist for it.

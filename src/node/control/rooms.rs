@@ -8,9 +8,9 @@ use crate::model::record::{RoomMode, RoomRecord};
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, RoomOrigin, RoomSpec};
 use crate::room::notice::LeaveReason;
-use crate::room::{Room, RoomSettings};
+use crate::room::{PEOPLE, Room, RoomSettings};
 
-use super::{Caller, Control, ControlOutput, Entry, Persist, Ticket, Waiting};
+use super::{Caller, Control, ControlOutput, Entry, Persist, Ticket, Waiting, p2p};
 
 /// Most participants that one room may have. A room lives on one thread; beyond this its fan-out would fill it.
 pub const PARTICIPANTS_MAX: u32 = 500;
@@ -47,6 +47,7 @@ impl Control {
             id,
             sid: Sid::room(&mut self.chance),
             mode: RoomMode::Sfu,
+            hide_addresses: false,
             e2ee_required: self.config.auto_require_encryption,
             max_participants: self.config.max_participants,
             empty_timeout_s: seconds(self.config.empty_timeout),
@@ -89,14 +90,18 @@ impl Control {
     }
 
     fn record(&mut self, grants: &Grants, spec: &RoomSpec, now: Moment) -> Result<RoomRecord, Refusal> {
-        let max_participants = spec.max_participants.unwrap_or(self.config.max_participants);
         let mode = spec.mode.unwrap_or(match (spec.origin, spec.max_participants) {
             (RoomOrigin::Api, Some(2)) => RoomMode::P2p,
             _ => RoomMode::Sfu,
         });
-        if mode == RoomMode::P2p {
-            return Err(Refusal::ModeNotAvailable);
+        let p2p = mode == RoomMode::P2p;
+        if p2p {
+            p2p::check(spec)?;
         }
+        if !p2p && spec.hide_addresses.is_some() {
+            return Err(Refusal::Invalid("hide_addresses is for rooms of mode p2p"));
+        }
+        let max_participants = if p2p { PEOPLE } else { spec.max_participants.unwrap_or(self.config.max_participants) };
         if !(1..=PARTICIPANTS_MAX).contains(&max_participants) {
             return Err(Refusal::Invalid("max_participants must be between 1 and 500"));
         }
@@ -119,7 +124,8 @@ impl Control {
             id: RoomId { tenant: grants.tenant.clone(), name },
             sid: Sid::room(&mut self.chance),
             mode,
-            e2ee_required: spec.require_encryption.unwrap_or(by_origin),
+            hide_addresses: p2p && spec.hide_addresses.unwrap_or(true),
+            e2ee_required: p2p || spec.require_encryption.unwrap_or(by_origin),
             max_participants,
             empty_timeout_s,
             created_at_ms: millis(now.wall),
@@ -154,6 +160,8 @@ impl Control {
     pub(super) fn open(&mut self, record: &RoomRecord, metadata: String, stored: bool, now: Moment) -> RoomKey {
         let key = RoomKey(self.next_id());
         let settings = RoomSettings {
+            mode: record.mode,
+            hide_addresses: record.hide_addresses,
             require_encryption: record.e2ee_required,
             max_participants: record.max_participants,
             empty_timeout: Duration::from_secs(u64::from(record.empty_timeout_s)),

@@ -33,9 +33,10 @@ export function watch(page) {
     seen.requests.push({ url: request.url(), method: request.method(), headers: request.headers(), body: request.postData() ?? '' });
   });
   page.on('websocket', (socket) => {
-    const one = { url: socket.url(), sent: [] };
+    const one = { url: socket.url(), sent: [], heard: [] };
     seen.sockets.push(one);
     socket.on('framesent', ({ payload }) => one.sent.push(Buffer.from(payload)));
+    socket.on('framereceived', ({ payload }) => one.heard.push(Buffer.from(payload)));
   });
   return seen;
 }

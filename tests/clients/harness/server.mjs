@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -118,6 +118,17 @@ export class Server {
     const headers = { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': type }) };
     const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     return request(https, new URL(url, this.origin), { method, headers, rejectUnauthorized: false }, text);
+  }
+
+  /** A WebSocket handshake that is expected to be refused. */
+  upgrade(url) {
+    const headers = {
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': randomBytes(16).toString('base64'),
+    };
+    return request(https, new URL(url, this.origin), { headers, rejectUnauthorized: false });
   }
 
   /** Value of a metric, such as `konsil_rtp_packets_total{direction="in",kind="audio"}`. */

@@ -37,6 +37,8 @@ impl Client {
                 })));
             }
             Layout::Whip | Layout::Whep => self.request_media(now),
+            // Their media never meets the node.
+            Layout::P2p => {}
         }
     }
 
@@ -125,7 +127,9 @@ impl Client {
             | Notice::Quality(_)
             | Notice::Room(_)
             | Notice::SubscriptionPermission { .. }
-            | Notice::Response { .. } => {}
+            | Notice::Response { .. }
+            | Notice::Partner(_)
+            | Notice::FromPartner(_) => {}
         }
     }
 

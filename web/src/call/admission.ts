@@ -1,4 +1,3 @@
-import type { Ticket } from '../room';
 import type { EndReason } from './reasons';
 
 /** The server did not let a guest in. */
@@ -8,18 +7,30 @@ export class NotAdmitted extends Error {
   }
 }
 
-/** The token to connect with. An invitation stands for many guests, so each exchanges it for a token of its own. */
-export async function admission(ticket: Ticket): Promise<string> {
-  if (!ticket.claims.invitation) return ticket.token;
+/** The way into the room. */
+export interface Admission {
+  /** The token to connect with. */
+  token: string;
+  /** Whether media goes through the server or straight to the other person; the room decides, once and for all. */
+  mode: 'sfu' | 'p2p';
+}
+
+interface Credentials {
+  token: string;
+  claims?: { invitation: boolean; expiresAt: number | undefined };
+}
+
+/** Asks for the way in. An invitation stands for many guests, so each exchanges it for a token of its own. */
+export async function admission({ token, claims }: Credentials): Promise<Admission> {
   const answer = await fetch('/v1/join', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ invitation: ticket.token }),
+    body: JSON.stringify(claims?.invitation ? { invitation: token } : { token }),
   }).catch(() => undefined);
   if (!answer) throw new NotAdmitted('unreachable');
-  const body = (await answer.json().catch(() => ({}))) as { token?: string; type?: string };
-  if (answer.ok && body.token) return body.token;
-  throw new NotAdmitted(reasonOfProblem(answer.status, body.type, ticket.claims.expiresAt));
+  const body = (await answer.json().catch(() => ({}))) as Partial<Admission> & { type?: string };
+  if (answer.ok && body.token) return { token: body.token, mode: body.mode === 'p2p' ? 'p2p' : 'sfu' };
+  throw new NotAdmitted(reasonOfProblem(answer.status, body.type, claims?.expiresAt));
 }
 
 /** What an RFC 9457 problem means for a guest. */

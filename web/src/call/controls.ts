@@ -1,4 +1,3 @@
-import { type LocalParticipant, type Room, RoomEvent } from 'livekit-client';
 import { problemOf } from '../media/capture';
 import { createPicker } from '../media/picker';
 import type { Ticket } from '../room';
@@ -9,6 +8,7 @@ import { say } from '../ui/i18n';
 import { type IconName, icon, setIcon } from '../ui/icons';
 import type { Shell } from '../ui/shell';
 import { invite } from './invite';
+import type { Media } from './media';
 
 interface Face {
   icon: IconName;
@@ -22,35 +22,28 @@ interface Control {
 }
 
 /** The row of buttons under the call. */
-export function createControls(shell: Shell, room: Room, ticket: Ticket): HTMLElement {
-  const me = room.localParticipant;
-  const mic = control('mute-mic', micFace(me), () =>
-    guard(shell, () => me.setMicrophoneEnabled(!me.isMicrophoneEnabled), 'audio'),
+export function createControls(shell: Shell, media: Media, ticket: Ticket): HTMLElement {
+  const mic = control('mute-mic', micFace(media), () =>
+    guard(shell, () => media.setMicrophone(!media.microphone), 'audio'),
   );
-  const cam = control('mute-cam', camFace(me), () =>
-    guard(shell, () => me.setCameraEnabled(!me.isCameraEnabled), 'video'),
+  const cam = control('mute-cam', camFace(media), () =>
+    guard(shell, () => media.setCamera(!media.camera), 'video'),
   );
-  const share = control('share-screen', shareFace(me), () => guard(shell, () => toggleShare(me), 'screen'));
+  const share = control('share-screen', shareFace(media), () =>
+    guard(shell, () => media.setScreen(!media.screen), 'screen'),
+  );
   const asking = control('invite', { icon: 'invite', words: 'call.invite' }, () => invite(ticket));
   const devices = control('devices', { icon: 'devices', words: 'call.devices' }, () =>
-    showDevices(shell, room, ticket),
+    showDevices(shell, media, ticket),
   );
-  const leave = control('leave', { icon: 'leave', words: 'call.leave' }, () => room.disconnect());
+  const leave = control('leave', { icon: 'leave', words: 'call.leave' }, () => media.leave());
   leave.el.classList.add('danger');
 
-  const refresh = (): void => {
-    mic.show(micFace(me));
-    cam.show(camFace(me));
-    share.show(shareFace(me));
-  };
-  for (const event of [
-    RoomEvent.LocalTrackPublished,
-    RoomEvent.LocalTrackUnpublished,
-    RoomEvent.TrackMuted,
-    RoomEvent.TrackUnmuted,
-  ] as const) {
-    room.on(event, refresh);
-  }
+  media.onChange(() => {
+    mic.show(micFace(media));
+    cam.show(camFace(media));
+    share.show(shareFace(media));
+  });
   const { canPublish, roomAdmin } = ticket.claims;
   const canShare = canPublish && 'getDisplayMedia' in navigator.mediaDevices;
   return h(
@@ -64,18 +57,15 @@ export function createControls(shell: Shell, room: Room, ticket: Ticket): HTMLEl
   );
 }
 
-function micFace(me: LocalParticipant): Face {
-  const on = me.isMicrophoneEnabled;
+function micFace({ microphone: on }: Media): Face {
   return { icon: on ? 'mic' : 'micOff', words: on ? 'call.micOff' : 'call.micOn', on };
 }
 
-function camFace(me: LocalParticipant): Face {
-  const on = me.isCameraEnabled;
+function camFace({ camera: on }: Media): Face {
   return { icon: on ? 'cam' : 'camOff', words: on ? 'call.camOff' : 'call.camOn', on };
 }
 
-function shareFace(me: LocalParticipant): Face {
-  const on = me.isScreenShareEnabled;
+function shareFace({ screen: on }: Media): Face {
   return { icon: on ? 'screenOff' : 'screen', words: on ? 'call.unshare' : 'call.share' };
 }
 
@@ -102,10 +92,6 @@ export function control(testId: string, face: Face, act: () => Promise<unknown> 
   return { el, show };
 }
 
-async function toggleShare(me: LocalParticipant): Promise<void> {
-  await me.setScreenShareEnabled(!me.isScreenShareEnabled, { audio: true });
-}
-
 async function guard(
   shell: Shell,
   act: () => Promise<unknown>,
@@ -121,12 +107,12 @@ async function guard(
   }
 }
 
-async function showDevices(shell: Shell, room: Room, { claims }: Ticket): Promise<void> {
+async function showDevices(shell: Shell, media: Media, { claims }: Ticket): Promise<void> {
   const inputs: MediaDeviceKind[] = claims.canPublish ? ['videoinput', 'audioinput'] : [];
   const picker = createPicker([...inputs, 'audiooutput'], {
-    active: (kind) => room.getActiveDevice(kind),
+    active: (kind) => media.activeDevice(kind),
     pick: (kind, id) => {
-      void guard(shell, () => room.switchActiveDevice(kind, id), kind === 'videoinput' ? 'video' : 'audio');
+      void guard(shell, () => media.switchDevice(kind, id), kind === 'videoinput' ? 'video' : 'audio');
     },
   });
   await picker.refresh();

@@ -24,9 +24,9 @@ function showFailure(detail: string): void {
   openDialog('invite.failed', ...(detail ? [h('p', { class: 'error' }, detail)] : []));
 }
 
-function showLink(invitation: Invitation, key: Key): void {
+function showLink(invitation: Invitation, key: Key | undefined): void {
   const field = h('input', { id: 'invite-link', type: 'text', readonly: true, 'data-testid': 'invite-link' });
-  field.value = withKey(invitation.link, key);
+  field.value = key ? withKey(invitation.link, key) : invitation.link;
   field.addEventListener('focus', () => field.select());
   const copy = h('button', {
     type: 'button',
@@ -40,7 +40,7 @@ function showLink(invitation: Invitation, key: Key): void {
   });
   openDialog(
     'invite.title',
-    h('p', { t: 'invite.hint' }),
+    h('p', { t: key ? 'invite.hint' : 'invite.hintP2p' }),
     h('label', { for: 'invite-link', t: 'invite.link' }),
     h('div', { class: 'row' }, field, copy),
     ...expiry(invitation.expires_at),

@@ -1,6 +1,7 @@
 import { ExternalE2EEKeyProvider, Room, RoomEvent, type RoomOptions, setLogLevel } from 'livekit-client';
 import E2EEWorker from 'livekit-client/e2ee-worker?worker';
 import type { Key } from '../link';
+import type { P2pCall } from '../p2p/call';
 import type { Setup } from '../pages/setup';
 
 export interface Session {
@@ -11,8 +12,8 @@ export interface Session {
 
 declare global {
   interface Window {
-    /** Diagnostic hook for tests and support: the live room, nothing that the page itself has not. */
-    konsil?: { room: Room };
+    /** Diagnostic hook for tests and support: the live call, nothing that the page itself has not. */
+    konsil?: { room?: Room; p2p?: P2pCall };
   }
 }
 

@@ -38,6 +38,15 @@ export async function captureOne(kind: Kind, deviceId?: string): Promise<Capture
   return sort(await createLocalTracks(kind === 'audio' ? { audio: wanted } : { video: wanted }));
 }
 
+/** One track as the browser has it. */
+export async function captureTrack(kind: Kind, deviceId?: string): Promise<MediaStreamTrack> {
+  const wanted = deviceId ? { deviceId } : true;
+  const stream = await navigator.mediaDevices.getUserMedia(kind === 'audio' ? { audio: wanted } : { video: wanted });
+  const [track] = stream.getTracks();
+  if (!track) throw new DOMException('', 'NotFoundError');
+  return track;
+}
+
 export function problemOf(kind: Kind, error: unknown): Problem {
   const device = kind === 'audio' ? 'microphone' : 'camera';
   switch (MediaDeviceFailure.getFailure(error)) {

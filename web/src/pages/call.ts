@@ -1,20 +1,44 @@
 import { ConnectionState, type Room, RoomEvent } from 'livekit-client';
-import { NotAdmitted, admission } from '../call/admission';
+import { type Admission, NotAdmitted, admission } from '../call/admission';
 import { createControls } from '../call/controls';
 import { Grid } from '../call/grid';
+import { RoomMedia } from '../call/media';
 import { Nameplates } from '../call/nameplates';
 import { type EndReason, reasonOfDisconnect, reasonOfFailure } from '../call/reasons';
 import { createSession } from '../call/session';
 import { Stage } from '../call/stage';
+import type { Key } from '../link';
 import type { Ticket } from '../room';
 import type { StringKey } from '../strings';
 import { h } from '../ui/dom';
 import type { Shell } from '../ui/shell';
+import { p2pPage } from './p2p';
 import type { Setup } from './setup';
 
 /** Runs one call from connecting to its end, and says why it ended. */
 export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Promise<EndReason> {
   shell.status('connecting');
+  try {
+    const entry = await admission(ticket);
+    if (entry.mode === 'p2p') return await p2pPage(shell, ticket, setup, entry);
+    // The link was for a room of two.
+    return ticket.key ? await sfuPage(shell, { ...ticket, key: ticket.key }, setup, entry) : 'refused';
+  } catch (error) {
+    if (error instanceof NotAdmitted) return error.reason;
+    throw error;
+  } finally {
+    shell.clearAlert();
+    setup.audio?.stop();
+    setup.video?.stop();
+  }
+}
+
+async function sfuPage(
+  shell: Shell,
+  ticket: Ticket & { key: Key },
+  setup: Setup,
+  entry: Admission,
+): Promise<EndReason> {
   const session = await createSession(ticket.key, setup);
   const { room } = session;
   const grid = new Grid();
@@ -27,21 +51,17 @@ export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Prom
   const redraw = new MutationObserver(() => stage.showAll());
   redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
   try {
-    await session.connect(await admission(ticket));
+    await session.connect(entry.token);
     names.introduce();
     void publish(shell, room, setup);
     return await ended;
   } catch (error) {
     await room.disconnect();
-    if (error instanceof NotAdmitted) return error.reason;
     return reasonOfFailure(error, ticket.claims.expiresAt, signalled());
   } finally {
     redraw.disconnect();
     document.querySelector('dialog')?.close();
-    shell.clearAlert();
     grid.close();
-    setup.audio?.stop();
-    setup.video?.stop();
     session.close();
   }
 }
@@ -75,7 +95,7 @@ function callView(shell: Shell, room: Room, ticket: Ticket, grid: Grid): HTMLEle
     alone,
     sound,
     grid.el,
-    createControls(shell, room, ticket),
+    createControls(shell, new RoomMedia(room), ticket),
   );
 }
 

@@ -1,0 +1,165 @@
+import type { Admission } from '../call/admission';
+import { createControls } from '../call/controls';
+import { Grid } from '../call/grid';
+import type { EndReason } from '../call/reasons';
+import { withKey } from '../link';
+import { P2pCall, type Standing } from '../p2p/call';
+import type { Slot } from '../p2p/connection';
+import { Player } from '../p2p/player';
+import type { Ticket } from '../room';
+import { readClaims } from '../token';
+import { h } from '../ui/dom';
+import { text } from '../ui/i18n';
+import { icon } from '../ui/icons';
+import type { Shell, StatusState } from '../ui/shell';
+import type { Setup } from './setup';
+
+/** The other person's identity stays with the server; here there is only one other. */
+const PARTNER = 'partner';
+/** How loud is speaking, from 0 to 1. */
+const SPEAKING = 0.03;
+const LISTEN_MS = 250;
+const RECONNECTED_MS = 4000;
+
+const STATUS: Record<Standing, StatusState> = {
+  connecting: 'connecting',
+  alone: 'connected',
+  connected: 'connected',
+  broken: 'reconnecting',
+};
+
+/** Runs one call of two people, and says why it ended. */
+export async function p2pPage(shell: Shell, ticket: Ticket, setup: Setup, entry: Admission): Promise<EndReason> {
+  keepPlace(ticket, entry);
+  const certificate = await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' } as EcKeyGenParams);
+  const call = new P2pCall(entry, setup, certificate);
+  window.konsil = { p2p: call };
+  const view = new View(shell, call, ticket, entry, setup);
+  try {
+    return await call.ended;
+  } finally {
+    document.querySelector('dialog')?.close();
+    call.close();
+    view.close();
+  }
+}
+
+/** A reload takes the same place in the room again instead of asking for another one, of which there are only two. */
+function keepPlace({ key }: Ticket, { token }: Admission): void {
+  const fragment = `#t=${token}`;
+  history.replaceState(null, '', key ? withKey(fragment, key) : fragment);
+}
+
+class View {
+  private readonly grid = new Grid();
+  private readonly identity: string;
+  private readonly alone = h('p', { class: 'alone', t: 'call.alone' });
+  private readonly code = h('output', { class: 'code', 'data-testid': 'safety-code' });
+  private readonly safety = h(
+    'section',
+    { class: 'safety', tLabel: 'safety.title' },
+    h('p', { class: 'with-icon' }, icon('lock'), h('span', { t: 'safety.title' }), this.code),
+    h('p', { class: 'hint', t: 'safety.hint' }),
+  );
+  private readonly sound = h('button', {
+    type: 'button',
+    class: 'big',
+    t: 'call.enableSound',
+    'data-testid': 'enable-sound',
+  });
+  private readonly player = new Player((held) => (this.sound.hidden = !held));
+  private readonly listening = setInterval(() => this.listen(), LISTEN_MS);
+  private readonly redraw = new MutationObserver(() => this.show());
+  private broken = false;
+
+  constructor(
+    private readonly shell: Shell,
+    private readonly call: P2pCall,
+    ticket: Ticket,
+    entry: Admission,
+    private readonly setup: Setup,
+  ) {
+    this.identity = readClaims(entry.token)?.identity ?? '';
+    this.sound.hidden = true;
+    this.sound.addEventListener('click', () => this.player.resume());
+    const host = { ...ticket, token: entry.token };
+    shell.show(
+      h(
+        'section',
+        { class: 'call' },
+        h('h1', { class: 'sr-only', tabindex: '-1', t: 'call.title' }),
+        this.alone,
+        this.sound,
+        this.grid.el,
+        this.safety,
+        createControls(shell, call, host),
+      ),
+    );
+    call.onChange(() => this.show());
+    this.redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
+    this.show();
+  }
+
+  close(): void {
+    clearInterval(this.listening);
+    this.redraw.disconnect();
+    this.grid.close();
+  }
+
+  private show(): void {
+    const { call } = this;
+    this.follow(call.standing);
+    this.player.choose(call.activeDevice('audiooutput') ?? '');
+    this.showOwn();
+    if (call.present) this.showPartner();
+    else this.grid.remove(PARTNER);
+    this.alone.hidden = call.standing !== 'alone';
+    this.safety.hidden = call.code === undefined;
+    this.code.textContent = call.code ?? '';
+  }
+
+  private follow(standing: Standing): void {
+    const mended = this.broken && (standing === 'connected' || standing === 'alone');
+    this.broken = standing === 'broken';
+    // "Reconnected" stands a while.
+    const state = document.querySelector<HTMLElement>('.status')?.dataset.state;
+    if (!mended && state === 'reconnected' && STATUS[standing] === 'connected') return;
+    this.shell.status(mended ? 'reconnected' : STATUS[standing]);
+    if (mended) setTimeout(() => !this.broken && this.grid.el.isConnected && this.shell.status('connected'), RECONNECTED_MS);
+  }
+
+  private showOwn(): void {
+    const { call } = this;
+    const tile = this.grid.tile(this.identity, true);
+    const name = text('call.you', { name: this.setup.name });
+    tile.setName(name);
+    tile.setVideo(this.player.of(call.own('camera')));
+    tile.setMuted(!call.microphone);
+    if (!call.screen) return this.grid.removeScreen(this.identity);
+    const screen = this.grid.screen(this.identity, true);
+    screen.setScreenOf(name);
+    screen.setVideo(this.player.of(call.own('screen')));
+  }
+
+  private showPartner(): void {
+    const { presence } = this.call;
+    const tile = this.grid.tile(PARTNER, false);
+    const name = presence?.name || text('call.guest', { n: 1 });
+    const play = (slot: Slot, on = true) => this.player.of(on ? this.call.connection?.track(slot) : undefined);
+    tile.setName(name);
+    tile.setVideo(play('camera', presence?.camera));
+    tile.setAudio(play('microphone'));
+    tile.setMuted(presence?.microphone === false);
+    tile.setWeak(this.call.standing === 'broken');
+    if (!presence?.screen) return this.grid.removeScreen(PARTNER);
+    const screen = this.grid.screen(PARTNER, false);
+    screen.setScreenOf(name);
+    screen.setVideo(play('screen'));
+    screen.setAudio(play('screenAudio'));
+  }
+
+  private listen(): void {
+    const [source] = this.call.connection?.receiver('microphone')?.getSynchronizationSources() ?? [];
+    this.grid.speaking(new Set((source?.audioLevel ?? 0) > SPEAKING ? [PARTNER] : []));
+  }
+}
