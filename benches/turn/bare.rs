@@ -1,4 +1,4 @@
-//! The limit: a loop that looks up who the partner is and sends the packet on, nothing else.
+//! The limit: a loop that looks up the partner to send each packet on, nothing else.
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};

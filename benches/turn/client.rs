@@ -1,4 +1,4 @@
-//! One client that allocates and binds a channel, as browsers do.
+//! One client with an allocation, for which it binds a channel as browsers do.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -40,7 +40,7 @@ impl<'a> Client<'a> {
         first.add_attribute(&RequestedTransport::new(UDP)).map_err(io::Error::other)?;
         let challenge = client.exchange(&first.finish())?;
         let challenge = Message::from_bytes(&challenge).map_err(io::Error::other)?;
-        client.nonce = challenge.attribute::<Nonce>().map_err(io::Error::other)?.nonce().to_owned();
+        challenge.attribute::<Nonce>().map_err(io::Error::other)?.nonce().clone_into(&mut client.nonce);
         let answer = client.ask(ALLOCATE, |request| request.add_attribute(&RequestedTransport::new(UDP)).map_err(io::Error::other))?;
         let answer = Message::from_bytes(&answer).map_err(io::Error::other)?;
         client.relayed = answer.attribute::<XorRelayedAddress>().map_err(io::Error::other)?.addr(answer.transaction_id());

@@ -175,17 +175,19 @@ impl Core {
         let relay = relay::secrets(config, key);
         let listeners = tcp.iter().chain(&udp).chain([&config.metrics.listen]).chain(&config.http.plain_listen).copied().collect();
         let reach = relay::Reach { interfaces, listeners };
+        let turn = relay::config(config, relay.clone(), &reach)?;
+        let relay_addresses = turn.addresses();
         let parts = MediaParts {
             ports,
             workers: config.media.workers,
             candidates,
             tcp_candidates: addresses::candidates(tcp, &config.media.advertise, interfaces),
-            relay: relay::config(config, relay.clone(), &reach)?,
+            relay: turn,
             events,
         };
         let (media, mut threads) = media::start(parts)?;
         let (control, calls, stats) = ControlHandle::channel();
-        let mut core = Control::new(control_config(config, relay.clone()), Chance::new(clock::seed()?));
+        let mut core = Control::new(control_config(config, relay.clone(), relay_addresses), Chance::new(clock::seed()?));
         core.restore(records, clock::now());
         let (shutdown, told) = oneshot::channel();
         let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, stats, shutdown: told };
@@ -210,7 +212,7 @@ impl Core {
     }
 }
 
-fn control_config(config: &Config, relay: RelaySecrets) -> ControlConfig {
+fn control_config(config: &Config, relay: RelaySecrets, relay_addresses: Vec<IpAddr>) -> ControlConfig {
     ControlConfig {
         workers: usize::from(config.media.workers),
         auto_create: config.rooms.auto_create,
@@ -220,6 +222,7 @@ fn control_config(config: &Config, relay: RelaySecrets) -> ControlConfig {
         sessions_max: config.limits.sessions,
         rooms_max: config.limits.rooms,
         relay,
+        relay_addresses,
     }
 }
 

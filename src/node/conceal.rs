@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use crate::room::command::{PartnerMessage, Signal};
-use crate::turn::peers::is_virtual;
 
 use super::sdp::{SDP_MAX, SdpFault};
 
@@ -58,17 +57,18 @@ const PASS: [&str; 38] = [
     "x-google-flag",
 ];
 
-/// What of a signal may reach the partner: `None` if nothing of it.
+/// What of a signal may reach the partner: `None` if nothing of it. `relay` are the addresses that relayed ones have.
 ///
 /// # Errors
 /// The description cannot be taken.
-pub fn signal(signal: Signal) -> Result<Option<Signal>, SdpFault> {
+pub fn signal(signal: Signal, relay: &[IpAddr]) -> Result<Option<Signal>, SdpFault> {
+    let relayed = |ip: IpAddr| relay.contains(&ip);
     let Signal::ToPartner { to, message } = signal else { return Ok(Some(signal)) };
     let message = match message {
-        PartnerMessage::Description { kind, sdp } => Some(PartnerMessage::Description { kind, sdp: description(&sdp, is_virtual)? }),
+        PartnerMessage::Description { kind, sdp } => Some(PartnerMessage::Description { kind, sdp: description(&sdp, relayed)? }),
         PartnerMessage::Candidate { candidate: text, mid, line, ufrag } => {
             // An empty one is the end of candidates, and itself names nobody.
-            let text = if text.is_empty() { Some(text) } else { candidate(&text, is_virtual) };
+            let text = if text.is_empty() { Some(text) } else { candidate(&text, relayed) };
             text.map(|candidate| PartnerMessage::Candidate { candidate, mid, line, ufrag })
         }
     };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::room::command::DescriptionKind;
+use crate::turn::peers::is_virtual;
 
 const RELAYED: &str = "candidate:842163049 1 udp 41885439 192.0.0.8 50000 typ relay raddr 0.0.0.0 rport 0 generation 0 ufrag ZpWV";
 
@@ -143,14 +144,15 @@ fn signals_lose_candidates_and_keep_their_ends() {
         let message = PartnerMessage::Candidate { candidate, mid: Some("0".into()), line: Some(0), ufrag: None };
         Signal::ToPartner { to: None, message }
     };
-    assert_eq!(signal(trickle("candidate:1 1 udp 5 10.0.0.1 5000 typ host")), Ok(None));
-    assert_eq!(signal(trickle("")), Ok(Some(trickle(""))));
-    assert_eq!(signal(trickle(RELAYED)), Ok(Some(trickle(RELAYED))));
+    let told = |signal: Signal| super::signal(signal, &[IpAddr::V4(crate::turn::peers::VIRTUAL_V4)]);
+    assert_eq!(told(trickle("candidate:1 1 udp 5 10.0.0.1 5000 typ host")), Ok(None));
+    assert_eq!(told(trickle("")), Ok(Some(trickle(""))));
+    assert_eq!(told(trickle(RELAYED)), Ok(Some(trickle(RELAYED))));
     let offer = |sdp: &str| {
         let message = PartnerMessage::Description { kind: DescriptionKind::Offer, sdp: sdp.to_owned() };
         Signal::ToPartner { to: None, message }
     };
-    assert_eq!(signal(offer("c=IN IP4 10.0.0.1\r\n")), Ok(Some(offer("c=IN IP4 0.0.0.0\r\n"))));
-    assert!(signal(offer(&"a".repeat(SDP_MAX + 1))).is_err());
-    assert_eq!(signal(Signal::Leave), Ok(Some(Signal::Leave)));
+    assert_eq!(told(offer("c=IN IP4 10.0.0.1\r\n")), Ok(Some(offer("c=IN IP4 0.0.0.0\r\n"))));
+    assert!(told(offer(&"a".repeat(SDP_MAX + 1))).is_err());
+    assert_eq!(told(Signal::Leave), Ok(Some(Signal::Leave)));
 }

@@ -24,7 +24,7 @@ mod testing;
 #[cfg(test)]
 mod vector_tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub enum RelayMode {
     /// On real sockets of these addresses, with ports of this range.
     Open {
         /// One IPv4 address, one IPv6 address, or both.
-        addresses: Vec<std::net::IpAddr>,
+        addresses: Vec<IpAddr>,
         /// Ports to give away.
         ports: RangeInclusive<u16>,
         /// What may be reached.
@@ -114,6 +114,15 @@ impl TurnConfig {
             mode: RelayMode::Closed,
             sfu: Vec::new(),
             limits: TurnLimits::default(),
+        }
+    }
+
+    /// The addresses that all relayed addresses have.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        match &self.mode {
+            RelayMode::Closed => vec![IpAddr::V4(peers::VIRTUAL_V4), IpAddr::V6(peers::VIRTUAL_V6)],
+            RelayMode::Open { addresses, .. } => addresses.clone(),
         }
     }
 

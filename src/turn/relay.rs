@@ -78,7 +78,9 @@ impl Turn {
     fn onward<'a>(&mut self, index: usize, peer: SocketAddr, data: &'a [u8], now: Instant) -> Option<Passed<'a>> {
         let allocation = self.get_mut(index)?;
         let enough = allocation.inward.take(data.len(), now);
-        allocation.used = now;
+        if is_media(data) {
+            allocation.used = now;
+        }
         let source = allocation.relayed_like(peer.ip())?;
         if !enough {
             self.drop("too fast");
@@ -139,7 +141,9 @@ impl Turn {
         if !allocation.outward.take(data.len(), now) {
             return self.drop("too fast");
         }
-        allocation.used = now;
+        if is_media(data) {
+            allocation.used = now;
+        }
         let (flow, channel) = (allocation.flow, allocation.channel_to(from, now));
         let bytes = match (channel, u16::try_from(data.len())) {
             (_, Err(_)) => return self.drop("oversize"),
@@ -165,6 +169,11 @@ impl Turn {
         let written = message.add_attribute(&XorPeerAddress::new(from, transaction)).and_then(|()| message.add_attribute(&Data::new(data)));
         if written.is_ok() { message.finish() } else { Vec::new() }
     }
+}
+
+/// Whether somebody needs the path: connectivity checks keep paths alive that nobody uses (RFC 7983 §7).
+fn is_media(data: &[u8]) -> bool {
+    !matches!(data, [0..=3, ..])
 }
 
 /// The DATA attribute's value as it stands in the message, so that it need not be copied.

@@ -29,8 +29,8 @@ const UDP: u8 = 17;
 const PORT_TRIES: usize = 32;
 /// How many sockets that could not be opened one Allocate may cost.
 const BIND_TRIES: usize = 8;
-/// An allocation that relayed nothing for so long makes room for its user's next one.
-const IDLE: Duration = Duration::from_secs(10);
+/// An allocation that relayed nothing but connectivity checks for so long makes room for its user's next one.
+const IDLE: Duration = Duration::from_secs(2);
 /// Channel numbers. RFC 8656 §12 ends them at 0x4fff, but clients of RFC 5766 §11 draw them from the whole range, whose
 /// first bytes nothing else on the port uses (RFC 7983 §7).
 const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;

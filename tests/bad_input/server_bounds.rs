@@ -65,6 +65,7 @@ fn config() -> ControlConfig {
         sessions_max: 100,
         rooms_max: 100,
         relay: konsil::turn::credentials::RelaySecrets::new(&[], "secret"),
+        relay_addresses: vec![std::net::IpAddr::V4(konsil::turn::peers::VIRTUAL_V4)],
     }
 }
 

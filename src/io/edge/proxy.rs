@@ -43,7 +43,7 @@ fn parse(bytes: &[u8]) -> io::Result<Option<SocketAddr>> {
 mod tests {
     use super::*;
 
-    /// A header as HAProxy writes it.
+    /// A header as load balancers write it.
     pub fn header(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
         let mut bytes = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
         bytes.extend([0x20 | command, family]);

@@ -84,6 +84,7 @@ mod tests {
             sessions_max: 9,
             rooms_max: 9,
             relay: crate::turn::credentials::RelaySecrets::new(&[], "secret"),
+            relay_addresses: vec![std::net::IpAddr::V4(crate::turn::peers::VIRTUAL_V4)],
         };
         Control::new(config, Chance::new([7; 32]))
     }

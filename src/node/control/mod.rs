@@ -7,6 +7,7 @@ mod requests;
 mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::model::chance::Chance;
@@ -20,6 +21,7 @@ use crate::room::notice::{LeaveReason, Notice};
 use crate::room::{Effect, Room};
 use crate::turn::credentials::{RelaySecrets, RelayUser};
 
+use super::conceal;
 use super::request::{ConnId, Connect, Connected, Refusal, Reply, Request};
 
 /// Settings of the control core.
@@ -41,6 +43,8 @@ pub struct ControlConfig {
     pub rooms_max: usize,
     /// What credentials of the relay are made with.
     pub relay: RelaySecrets,
+    /// The addresses that relayed ones have.
+    pub relay_addresses: Vec<IpAddr>,
 }
 
 /// A caller that waits for an answer.
@@ -221,6 +225,7 @@ impl Control {
 
     fn signal(&mut self, conn: ConnId, signal: Signal, now: Moment) {
         let Some(session) = self.connections.get(&conn).copied() else { return };
+        let signal = if self.hides_addresses(session) { conceal::signal(signal, &self.config.relay_addresses) } else { Ok(Some(signal)) };
         self.with_room_of(session, |room, chance, out| p2p::signal(room, session, signal, now, chance, out));
     }
 

@@ -5,8 +5,8 @@ use crate::model::grants::Grants;
 use crate::model::ids::{RoomKey, SessionId};
 use crate::model::record::RoomMode;
 use crate::model::time::Moment;
-use crate::node::conceal;
 use crate::node::request::{Refusal, RoomSpec};
+use crate::node::sdp::SdpFault;
 use crate::room::command::{Layout, Signal};
 use crate::room::notice::{Notice, Outcome};
 use crate::room::{Effect, PEOPLE, Room};
@@ -16,6 +16,12 @@ use super::Control;
 impl Control {
     pub(super) fn mode(&self, key: RoomKey) -> RoomMode {
         self.rooms.get(&key).map_or(RoomMode::Sfu, |entry| entry.room.view().mode)
+    }
+
+    /// Whether a session's partner must not learn its address.
+    pub(super) fn hides_addresses(&self, session: SessionId) -> bool {
+        let room = self.sessions.get(&session).and_then(|key| self.rooms.get(key));
+        room.is_some_and(|entry| entry.room.hides_addresses())
     }
 }
 
@@ -46,9 +52,15 @@ pub(super) fn admits(room: Option<&Room>, grants: &Grants, layout: Option<Layout
     Ok(())
 }
 
-/// Hands a client's message to its room, without addresses where the room hides them.
-pub(super) fn signal(room: &mut Room, session: SessionId, signal: Signal, now: Moment, chance: &mut Chance, out: &mut Vec<Effect>) {
-    let signal = if room.hides_addresses() { conceal::signal(signal) } else { Ok(Some(signal)) };
+/// Hands what may pass of a client's message to its room.
+pub(super) fn signal(
+    room: &mut Room,
+    session: SessionId,
+    signal: Result<Option<Signal>, SdpFault>,
+    now: Moment,
+    chance: &mut Chance,
+    out: &mut Vec<Effect>,
+) {
     match signal {
         Ok(Some(signal)) => room.signal(session, signal, now, chance, out),
         Ok(None) => {}

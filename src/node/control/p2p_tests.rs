@@ -42,6 +42,7 @@ impl Scene {
             sessions_max: 9,
             rooms_max: 9,
             relay: crate::turn::credentials::RelaySecrets::new(&[], "secret"),
+            relay_addresses: vec![std::net::IpAddr::V4(crate::turn::peers::VIRTUAL_V4)],
         };
         let key = |name: &str| ApiKey::new(name.to_owned(), "0123456789abcdef0123456789abcdef".to_owned()).unwrap();
         let keys = [key("APIfirst"), key("APIother")];
@@ -167,14 +168,18 @@ fn bye(outputs: &[ControlOutput], conn: ConnId) -> Option<LeaveReason> {
     })
 }
 
-/// Whose relay the workers were told to end; nothing else concerns them.
+/// Whose relay every worker was told to end, by the credentials of the session; nothing else concerns them. Credentials
+/// from before the session end beside it.
 fn revoked(outputs: &[ControlOutput]) -> Vec<u64> {
     let ended = |output: &ControlOutput| match output {
         ControlOutput::Media(_, MediaCommand::EndRelay { person, .. }) => Some(*person),
         ControlOutput::Media(_, other) => panic!("the SFU is told {other:?}"),
         _ => None,
     };
-    outputs.iter().filter_map(ended).collect()
+    let told: Vec<u64> = outputs.iter().filter_map(ended).collect();
+    let (first, second) = told.split_at(told.len() / 2);
+    assert_eq!(first, second, "both workers are told the same");
+    first.iter().step_by(2).copied().collect()
 }
 
 fn offer(to: Option<Sid>, sdp: &str) -> Signal {

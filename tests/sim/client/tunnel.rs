@@ -115,7 +115,7 @@ impl Tunnel {
         match code {
             // The first answer of all, or one from another address than before.
             ErrorCode::UNAUTHORIZED | ErrorCode::STALE_NONCE if self.nonce.is_none() || code == ErrorCode::STALE_NONCE => {
-                self.nonce = fresh
+                self.nonce = fresh;
             }
             ErrorCode::ALLOCATION_MISMATCH if asked.method != ALLOCATE => {
                 self.relayed = None;

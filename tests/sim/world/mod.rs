@@ -108,6 +108,7 @@ impl World {
             sessions_max: 64,
             rooms_max: 8,
             relay: RelaySecrets::new(&[], "secret"),
+            relay_addresses: vec![std::net::IpAddr::V4(konsil::turn::peers::VIRTUAL_V4)],
         };
         let control = Control::new(config, chance());
         let mut candidates: Vec<SocketAddr> = vec!["10.0.0.1:3478".parse().expect("an address")];
