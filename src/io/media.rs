@@ -19,6 +19,7 @@ use crate::turn::framing::Framing;
 use crate::turn::{Flow, RelayMode, TurnConfig};
 
 use super::clock;
+use super::pace::Pace;
 use super::relay::RelaySockets;
 use super::stream::StreamQueue;
 use super::udp::{BoundSocket, Datagram, Sleeper, UdpSocket, Waker, sleeper};
@@ -264,25 +265,30 @@ impl MediaThread {
     }
 
     fn run(mut self) {
+        let mut pace = Pace::default();
         while !self.stopped {
             let began = Instant::now();
             self.tell_clock(began);
-            self.read_mail(began);
-            self.read_sockets(began);
-            self.read_relay(began);
+            let received = self.read_mail(began) + self.read_sockets(began) + self.read_relay(began);
             if self.worker.next_timeout().0 <= began {
                 self.worker.handle(WorkerInput::Timeout, began);
             }
             self.carry_out();
             self.note_delay(began);
             self.tell_control();
-            let due = self.worker.next_timeout().0;
-            let timeout = due.saturating_duration_since(Instant::now());
-            if let Err(error) = self.sleeper.wait_with(&self.sockets, self.relay.as_ref().map(AsFd::as_fd), Some(timeout)) {
+            if let Some(beat) = pace.turn(began, received) {
+                // Nobody needs to wake the thread up: it looks at its mail by itself.
+                thread::sleep(beat.saturating_duration_since(Instant::now()));
+            } else if let Err(error) = self.wait() {
                 tracing::error!(worker = self.own.0, %error, "a media thread cannot wait for its sockets");
                 return;
             }
         }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let timeout = self.worker.next_timeout().0.saturating_duration_since(Instant::now());
+        self.sleeper.wait_with(&self.sockets, self.relay.as_ref().map(AsFd::as_fd), Some(timeout)).map(drop)
     }
 
     fn tell_clock(&mut self, now: Instant) {
@@ -292,11 +298,14 @@ impl MediaThread {
         }
     }
 
-    fn read_mail(&mut self, now: Instant) {
+    /// Returns how many of the mails were datagrams or messages of connections.
+    fn read_mail(&mut self, now: Instant) -> usize {
+        let mut packets = 0;
         for _ in 0..MAILS_A_TURN {
             match self.inbox.try_recv() {
                 Ok(Mail::Command(command)) => self.worker.handle(WorkerInput::Command(command), now),
                 Ok(Mail::HandedOver { source, local, bytes }) => {
+                    packets += 1;
                     self.worker.handle(WorkerInput::HandedOver { source, local, bytes: &bytes }, now);
                 }
                 Ok(Mail::Learned { source, worker, relay }) => self.worker.handle(WorkerInput::Learned { source, worker, relay }, now),
@@ -304,6 +313,7 @@ impl MediaThread {
                     self.streams.insert(stream, queue);
                 }
                 Ok(Mail::Stream { flow, framing, bytes }) => {
+                    packets += 1;
                     self.worker.handle(WorkerInput::Stream { flow, framing, bytes: &bytes }, now);
                 }
                 Ok(Mail::StreamClosed(stream)) => {
@@ -316,18 +326,21 @@ impl MediaThread {
                 }
                 Ok(Mail::Stop) | Err(TryRecvError::Disconnected) => {
                     self.stopped = true;
-                    return;
+                    return packets;
                 }
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => return packets,
             }
         }
         // The rest comes right after the sockets' turn.
         if let Some(mailbox) = self.others.boxes.get(usize::from(self.own.0)) {
             mailbox.waker.wake();
         }
+        packets
     }
 
-    fn read_sockets(&mut self, now: Instant) {
+    /// Returns how many datagrams were read.
+    fn read_sockets(&mut self, now: Instant) -> usize {
+        let mut packets = 0;
         let Self { worker, sockets, ports, .. } = self;
         for (socket, port) in sockets.iter_mut().zip(ports) {
             let received = socket.recv(|Datagram { source, local_ip, bytes }| {
@@ -335,18 +348,25 @@ impl MediaThread {
                 let local = SocketAddr::new(local_ip.unwrap_or(unspecified), *port);
                 worker.handle(WorkerInput::Datagram { source, local, bytes }, now);
             });
-            if received.is_err() {
-                *self.stats.dropped_datagrams.entry("receive failed").or_default() += 1;
+            match received {
+                Ok(count) => packets += count,
+                Err(_) => *self.stats.dropped_datagrams.entry("receive failed").or_default() += 1,
             }
         }
+        packets
     }
 
-    /// Reads the sockets of the open relay.
-    fn read_relay(&mut self, now: Instant) {
+    /// Reads the sockets of the open relay. Returns how many datagrams were read.
+    fn read_relay(&mut self, now: Instant) -> usize {
         let Self { worker, relay, .. } = self;
+        let mut packets = 0;
         if let Some(relay) = relay {
-            relay.recv(|relayed, peer, bytes| worker.handle(WorkerInput::FromPeer { relayed, peer, bytes }, now));
+            relay.recv(|relayed, peer, bytes| {
+                packets += 1;
+                worker.handle(WorkerInput::FromPeer { relayed, peer, bytes }, now);
+            });
         }
+        packets
     }
 
     fn carry_out(&mut self) {

@@ -5,6 +5,7 @@ pub mod control;
 pub mod edge;
 mod files;
 pub mod media;
+pub mod pace;
 pub mod relay;
 pub mod state;
 pub mod store;

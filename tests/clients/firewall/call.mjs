@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { launchChromium, watch } from '../harness/chromium.mjs';
 import { Guest } from '../harness/guest.mjs';
 import { Network, SERVER } from '../harness/network.mjs';
+import { Partner } from '../harness/partner.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/until.mjs';
 
@@ -52,7 +53,54 @@ async function meet(network, server) {
   return [anna, bert];
 }
 
+/** Two in a room of mode p2p. */
+async function pair(network, server) {
+  const made = await server.call('POST', '/v1/rooms', { body: { id: 'two', mode: 'p2p' } });
+  assert.equal(made.status, 201, made.text);
+  const link = async (role) => {
+    const { pathname, hash } = new URL((await server.call('POST', '/v1/rooms/two/invitations', { body: { kind: 'link', role } })).json().link);
+    return `https://${SERVER}${pathname}${hash}`;
+  };
+  const two = [];
+  for (const [name, role] of [['Nora', 'host'], ['Otto', 'guest']]) {
+    const browser = await launchChromium({ executablePath: network.wrap(CHROMIUM), loopback: false });
+    closing.push(() => browser.close());
+    const one = await Partner.open(browser, server, name);
+    guests.push(one);
+    two.push(one);
+    await one.enter(await link(role));
+  }
+  await two[0].meets(two[1]);
+  await two[1].meets(two[0]);
+  for (const kind of ['audio', 'video']) {
+    for (const direction of ['in', 'out']) {
+      assert.equal(await server.metric(`konsil_rtp_packets_total{direction="${direction}",kind="${kind}"}`), 0, 'the SFU saw media');
+    }
+  }
+  return two;
+}
+
+/** How media leave a page of a room of two. */
+const way = (one) =>
+  one.page.evaluate(async () => {
+    const report = await window.konsil.p2p.connection.pc.getStats();
+    for (const part of report.values()) {
+      if (part.type !== 'transport' || !part.selectedCandidatePairId) continue;
+      return report.get(report.get(part.selectedCandidatePairId).localCandidateId).relayProtocol;
+    }
+  });
+
 const SCENES = {
+  async 'only 443/tcp, two people'(network, server) {
+    network.allow(...TLS_ONLY);
+    for (const one of await pair(network, server)) assert.match(await way(one), /^(tls|tcp)$/);
+  },
+
+  async 'two ports, two people'(network, server) {
+    network.allow(...TWO_PORTS);
+    for (const one of await pair(network, server)) assert.equal(await way(one), 'udp');
+  },
+
   async 'only 443/tcp'(network, server) {
     network.allow(...TLS_ONLY);
     const [anna, bert] = await meet(network, server);
