@@ -63,9 +63,12 @@ impl Reach<'_> {
     /// Every address by which one of our listeners is reached.
     fn own_addresses(&self, advertised: &[IpAddr]) -> Vec<SocketAddr> {
         let ours: Vec<IpAddr> = self.interfaces.iter().chain(advertised).copied().collect();
-        let of = |listener: &SocketAddr| match listener.ip().is_unspecified() {
-            true => ours.iter().map(|ip| SocketAddr::new(*ip, listener.port())).collect(),
-            false => vec![*listener],
+        let of = |listener: &SocketAddr| {
+            if listener.ip().is_unspecified() {
+                ours.iter().map(|ip| SocketAddr::new(*ip, listener.port())).collect()
+            } else {
+                vec![*listener]
+            }
         };
         self.listeners.iter().flat_map(of).collect()
     }
