@@ -1,4 +1,4 @@
-//! A way that dies in mid-call: the client is told once, and only if it should be heard.
+//! A way that dies in mid-call: the client is told once, if it should be heard.
 
 use std::time::Duration;
 

@@ -65,7 +65,10 @@ impl Way {
             _ => return None,
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self { kind, host, port: port.parse().ok()? })
+        // It is shown to people.
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+        let fits = !host.is_empty() && host.bytes().all(letters);
+        Some(Self { kind, host, port: port.parse().ok()? }).filter(|_| fits)
     }
 
     /// What the firewall must let through.
@@ -165,7 +168,7 @@ mod tests {
         assert_eq!(parse("turn:a.example:3478?transport=udp"), Some((Kind::Udp, "a.example".to_owned(), 3478)));
         assert_eq!(parse("turn:a.example:443?transport=tcp"), Some((Kind::Tcp, "a.example".to_owned(), 443)));
         assert_eq!(parse("turns:[2001:db8::1]:443?transport=tcp"), Some((Kind::Tls, "2001:db8::1".to_owned(), 443)));
-        for other in ["stun:a.example:3478", "turn:a.example", "turns:a:1?transport=udp", "x"] {
+        for other in ["stun:a.example:3478", "turn:a.example", "turns:a:1?transport=udp", "turn:\u{1b}[2J:1", "turn::1", "x"] {
             assert_eq!(parse(other), None, "{other}");
         }
     }

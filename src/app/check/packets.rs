@@ -1,4 +1,4 @@
-//! Packets through the relay and back to this machine: how many arrive, how long they take.
+//! Packets through the relay, back to this machine: how many arrive, how long they take.
 
 use std::time::{Duration, Instant};
 

@@ -264,3 +264,59 @@ impl Client {
         if written.iter().any(Result::is_err) { Err(Fault::Nonsense) } else { Ok((message.finish(), transaction)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const MAPPED: [u8; 12] = [0, 0x20, 0, 8, 0, 1, 0, 0, 0, 0, 0, 0];
+
+    /// Success for a request, with whatever address.
+    fn success(request: &[u8]) -> Vec<u8> {
+        [&[request[0] | 1, request[1]], &[0, 12][..], &request[4..20], &MAPPED].concat()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_told_in_time() {
+        let deaf = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut client = Client::new(Pipe::datagrams(deaf.local_addr().unwrap()).await.unwrap(), None);
+        let began = Instant::now();
+        assert_eq!(client.bind().await, Err(Fault::Silence));
+        assert!((RTO * 7..RTO * 8).contains(&began.elapsed()), "{:?}", began.elapsed());
+        let (near, _far) = duplex(FRAME_MAX);
+        let began = Instant::now();
+        assert_eq!(Client::new(Pipe::Stream(Box::new(near), Vec::new()), None).bind().await, Err(Fault::Silence));
+        assert!(began.elapsed() < ANSWER * 2);
+    }
+
+    #[tokio::test]
+    async fn only_the_answer_to_the_question_counts() {
+        let (near, mut far) = duplex(4 * FRAME_MAX);
+        let mut client = Client::new(Pipe::Stream(Box::new(near), Vec::new()), None);
+        let server = async {
+            let mut request = [0; 20];
+            far.read_exact(&mut request).await.unwrap();
+            let mut other = request;
+            other[19] ^= 1;
+            far.write_all(&success(&other)).await.unwrap();
+            // Padded data of a channel comes in between.
+            far.write_all(&[0x40, 0, 0, 1, 7, 0, 0, 0]).await.unwrap();
+            far.write_all(&success(&request)).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(client.bind(), server);
+        assert_eq!(answer, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_something_else_is_told() {
+        let (near, mut far) = duplex(FRAME_MAX);
+        far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        assert_eq!(Client::new(Pipe::Stream(Box::new(near), Vec::new()), None).bind().await, Err(Fault::Nonsense));
+        let (near, far) = duplex(FRAME_MAX);
+        drop(far);
+        assert_eq!(Client::new(Pipe::Stream(Box::new(near), Vec::new()), None).bind().await, Err(Fault::Cut));
+    }
+}

@@ -36,13 +36,18 @@ impl Target {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let authority: Authority = rest[..end].parse().map_err(|_| NoTarget)?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port_fits = authority.port().is_none() || authority.port_u16().is_some();
-        if text.len() > URL_MAX || host.is_empty() || !port_fits || authority.as_str().contains('@') {
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => HTTPS,
+            Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or(NoTarget)?,
+            // Something stands before the host, such as a user.
+            None => return Err(NoTarget),
+        };
+        if text.len() > URL_MAX || host.is_empty() {
             return Err(NoTarget);
         }
         let fragment = rest.split_once('#').map_or("", |(_, fragment)| fragment);
         let token = fragment.split('&').find_map(|pair| pair.strip_prefix("t=")).filter(|token| !token.is_empty());
-        Ok(Self { host: host.to_owned(), port: authority.port_u16().unwrap_or(HTTPS), token: token.map(str::to_owned) })
+        Ok(Self { host: host.to_owned(), port, token: token.map(str::to_owned) })
     }
 
     /// `host:port` as it stands in a URL.
@@ -81,7 +86,17 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "https://", "http://a.example", "ftp://a", "https://user@a.example", "https://a b", "https://a:99999", "#t=x"] {
+        for text in [
+            "",
+            "https://",
+            "http://a.example",
+            "ftp://a",
+            "https://user@a.example",
+            "https://a b",
+            "https://a:99999",
+            "https://a:",
+            "#t=x",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! HTTPS requests and the signalling WebSocket, as a client of the server makes them.
+//! HTTPS requests with the signalling WebSocket, as a client of the server makes them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
