@@ -177,6 +177,14 @@ fn who_is_not_there_is_told_apart_from_who_never_was() {
 }
 
 #[test]
+fn the_key_of_one_server_does_not_open_another() {
+    let (one, other) = (Server::start("check-one"), Server::start("check-other"));
+    let checked = one.check_as_client(&[&other.page(), "--state", "state"]);
+    assert_eq!(checked.code, 2, "{}", checked.all);
+    assert!(checked.step("websocket").1.contains("key of the state folder here (401)"), "{}", checked.all);
+}
+
+#[test]
 fn a_text_that_is_no_url_is_misuse_and_not_repeated() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_konsil"));
     let output = command.args(["check", "http://a.example/#t=hush"]).env_clear().output().unwrap();

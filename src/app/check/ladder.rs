@@ -232,6 +232,12 @@ impl Ladder<'_> {
                 let told = "The server answers, but without a token it lets nobody in: give --token or a whole link to check the rest.";
                 (Outcome::Impaired, told.to_owned())
             }
+            NoSession::Refused(status @ (401 | 403), words) if self.task.own_token => {
+                let told = format!(
+                    "The server refuses a token made with the key of the state folder here ({status}): {words}. If the server is another one, give --token."
+                );
+                (Outcome::Failed, told)
+            }
             NoSession::Refused(404, words) if self.task.own_token => {
                 let told = format!("The server refuses: {words}. If rooms.auto_create is off, give --token for a room that exists.");
                 (Outcome::Failed, told)

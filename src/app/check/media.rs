@@ -146,7 +146,7 @@ impl Known {
     pub async fn client(&self, way: &Way, login: Option<&Login>) -> Result<Client, Fault> {
         let addresses = self.addresses(way).await?;
         let pipe = match way.kind {
-            Kind::Udp => Pipe::datagrams(*addresses.first().ok_or(Fault::Unreachable)?).await?,
+            Kind::Udp => datagrams(&addresses).await?,
             Kind::Tcp => Pipe::Stream(Box::new(dial::connect(&addresses).await?.1), Vec::new()),
             // Browsers offer no protocol by name here.
             Kind::Tls => {
@@ -156,6 +156,18 @@ impl Known {
         };
         Ok(Client::new(pipe, login.cloned()))
     }
+}
+
+/// To the first address that there is a route to.
+async fn datagrams(addresses: &[SocketAddr]) -> Result<Pipe, Fault> {
+    let mut fault = Fault::Unreachable;
+    for address in addresses {
+        match Pipe::datagrams(*address).await {
+            Ok(pipe) => return Ok(pipe),
+            Err(none) => fault = none,
+        }
+    }
+    Err(fault)
 }
 
 #[cfg(test)]
