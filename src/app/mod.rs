@@ -1,6 +1,7 @@
 //! Floor 5: builds the server from its settings, takes it down again.
 
 mod addresses;
+pub mod check;
 pub mod configure;
 mod logging;
 mod relay;

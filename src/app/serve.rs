@@ -243,6 +243,7 @@ fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, key: &ApiKey, run: &R
             udp: core.udp.iter().map(SocketAddr::port).collect(),
             tcp: doors.https.local_addr()?.port(),
         },
+        certificate: Arc::clone(&doors.certificate),
     });
     let signal_connections = app.signal_connections();
     let router = http::router(app);

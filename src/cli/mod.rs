@@ -1,5 +1,6 @@
 //! Floor 6: the command line.
 
+mod check;
 mod span;
 mod token;
 
@@ -23,7 +24,9 @@ Examples:
   konsil token --room ward-3 --identity dr-a --role host
       Prints a token for one participant, signed with the key of the state folder.
   konsil token --admin --ttl 10m
-      Prints a token for the room API.";
+      Prints a token for the room API.
+  konsil check
+      Says whether calls work, and which firewall rule is missing.";
 
 #[derive(Debug, Parser)]
 #[command(name = "konsil", version, about = "A media server appliance for medical video consultations", after_help = EXAMPLES)]
@@ -47,6 +50,8 @@ enum Command {
     },
     /// Print an access token
     Token(token::TokenArgs),
+    /// Find out whether calls work from here, and what stands in their way
+    Check(check::CheckArgs),
 }
 
 #[derive(Args, Debug)]
@@ -64,7 +69,8 @@ impl StateFolder {
     }
 }
 
-/// Runs the command that `arguments` name and returns the process's exit code: 0, 1 for a failure, 2 for wrong usage.
+/// Runs the command that `arguments` name and returns the process's exit code: 0, 1 for a failure, 2 for wrong usage;
+/// of a check 1 and 2 say how bad it is.
 ///
 /// `serve` runs the server until it was told to stop.
 pub fn run(arguments: impl Iterator<Item = OsString>, serve: impl FnOnce(ServeOptions) -> anyhow::Result<()>) -> ExitCode {
@@ -77,11 +83,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>, serve: impl FnOnce(ServeOp
         }
     };
     let done = match cli.command {
-        Command::Serve { config, state, log_json } => serve(ServeOptions { config, state: state.first(), log_json }),
-        Command::Token(arguments) => token::print(arguments),
+        Command::Serve { config, state, log_json } => {
+            serve(ServeOptions { config, state: state.first(), log_json }).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Token(arguments) => token::print(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Check(arguments) => check::run(arguments),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fault) => {
             let _ = writeln!(io::stderr(), "konsil: {fault:#}");
             if fault.is::<Misconfigured>() { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }

@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 pub mod auth;
+pub mod certificate;
 pub mod cors;
 pub mod error;
 pub mod extract;
@@ -46,6 +47,7 @@ pub fn router(state: AppState) -> Router {
         .merge(rooms::routes())
         .merge(join::routes())
         .merge(p2p::routes())
+        .merge(certificate::routes())
         .merge(whip::routes())
         .merge(web::routes())
         .route("/openapi.json", get(openapi::serve))

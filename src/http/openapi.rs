@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{join, p2p, rooms, whip};
+use super::{certificate, join, p2p, rooms, whip};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +33,7 @@ fn describe() -> utoipa::openapi::OpenApi {
     description.merge(rooms::Operations::openapi());
     description.merge(join::Operations::openapi());
     description.merge(p2p::Operations::openapi());
+    description.merge(certificate::Operations::openapi());
     description.merge(whip::Operations::openapi());
     description
 }
@@ -50,8 +51,8 @@ mod tests {
             assert!(["/v1/", "/whip/", "/whep/"].iter().any(|root| path.starts_with(root)), "{path}");
             for operation in methods.as_object().unwrap().values() {
                 operations += 1;
-                // A guest who joins has nothing but the invitation in the body.
-                let open = path == "/v1/join";
+                // A guest who joins has nothing but the invitation in the body; every TLS handshake shows the certificate.
+                let open = path == "/v1/join" || path == "/v1/certificate";
                 assert_eq!(operation["security"][0]["bearer"].is_array(), !open, "{path}");
                 for class in ["4XX", "5XX"] {
                     assert!(operation["responses"][class]["content"]["application/problem+json"].is_object(), "{path}");

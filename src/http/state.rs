@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::ice::IceEndpoints;
 use crate::access::jwt::{ApiKey, Keyring};
 use crate::io::control::ControlHandle;
+use crate::io::tls::Certificate;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
 
@@ -32,6 +33,8 @@ pub struct Parts {
     pub seed: [u8; 32],
     /// Where the relay is.
     pub ice: IceEndpoints,
+    /// What the TLS listener presents.
+    pub certificate: Arc<Certificate>,
 }
 
 /// The handlers' shared state; cloning is cheap.
@@ -48,6 +51,7 @@ struct Inner {
     sif_trailer: [u8; 16],
     signal_connections: Arc<AtomicU64>,
     ice: IceEndpoints,
+    certificate: Arc<Certificate>,
 }
 
 impl fmt::Debug for Inner {
@@ -71,6 +75,7 @@ impl AppState {
             chance: Mutex::new(chance),
             signal_connections: Arc::default(),
             ice: parts.ice,
+            certificate: parts.certificate,
         }))
     }
 
@@ -105,6 +110,12 @@ impl AppState {
     #[must_use]
     pub fn ice(&self) -> &IceEndpoints {
         &self.0.ice
+    }
+
+    /// What the TLS listener presents.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.0.certificate
     }
 
     /// Time since 1970 UTC.

@@ -16,6 +16,7 @@ use super::state::{AppState, Parts};
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
 use crate::io::control::{ControlCall, ControlHandle};
+use crate::io::tls::{Certificate, Pem};
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
 use crate::node::request::{Refusal, Reply, Request, RoomMode};
 use crate::room::notice::RoomView;
@@ -42,6 +43,7 @@ pub fn state() -> (AppState, mpsc::Receiver<ControlCall>) {
         clock: || Duration::from_secs(NOW),
         seed: [7; 32],
         ice: IceEndpoints { secrets: RelaySecrets::new(&[], "test"), udp: vec![3478], tcp: 8443 },
+        certificate: Certificate::new(&Pem::self_signed(&[], Duration::from_secs(NOW)).unwrap()).unwrap(),
     };
     (AppState::new(parts), calls)
 }

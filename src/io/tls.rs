@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use ::aws_lc_rs::digest::{SHA256, digest};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
@@ -105,6 +106,21 @@ fn addresses(advertised: &[IpAddr]) -> Vec<IpAddr> {
     all
 }
 
+/// SHA-256 over a certificate in its DER form.
+#[must_use]
+pub fn fingerprint(der: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, der).as_ref());
+    bytes
+}
+
+/// A fingerprint as people compare it: hexadecimal digits.
+#[must_use]
+pub fn hex(fingerprint: &[u8; 32]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    fingerprint.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// The certificate that new connections see; it can be exchanged while the server runs.
 #[derive(Debug)]
 pub struct Certificate(RwLock<Arc<CertifiedKey>>);
@@ -126,6 +142,14 @@ impl Certificate {
         let fresh = Arc::new(pem.certified()?);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
+    }
+
+    /// SHA-256 over what is presented now.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let pair = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        // A pair has a leaf, or `new` had refused it.
+        fingerprint(pair.cert.first().map_or(&[][..], |leaf| leaf))
     }
 }
 

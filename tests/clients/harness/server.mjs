@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { until } from './until.mjs';
 
-const BINARY = path.resolve(
+export const BINARY = path.resolve(
   import.meta.dirname,
   '..',
   process.env.KONSIL_BIN ?? '../../target/debug/konsil',
