@@ -277,8 +277,7 @@ impl MediaThread {
             self.note_delay(began);
             self.tell_control();
             if let Some(beat) = pace.turn(began, received) {
-                // Nobody needs to wake the thread up: it looks at its mail by itself.
-                thread::sleep(beat.saturating_duration_since(Instant::now()));
+                Sleeper::rest(beat.saturating_duration_since(Instant::now()));
             } else if let Err(error) = self.wait() {
                 tracing::error!(worker = self.own.0, %error, "a media thread cannot wait for its sockets");
                 return;
