@@ -10,6 +10,7 @@ mod join_request;
 mod offer;
 mod p2p;
 mod payload;
+mod proxy;
 mod sdp;
 mod signal;
 mod token;
@@ -19,7 +20,7 @@ mod turn;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 12] = [
+pub const ENTRIES: [(&str, Entry); 13] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("datagram", datagram::run),
@@ -28,6 +29,7 @@ pub const ENTRIES: [(&str, Entry); 12] = [
     ("offer", offer::run),
     ("p2p", p2p::run),
     ("payload", payload::run),
+    ("proxy", proxy::run),
     ("sdp", sdp::run),
     ("signal", signal::run),
     ("token", token::run),

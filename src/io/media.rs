@@ -19,7 +19,6 @@ use crate::turn::framing::Framing;
 use crate::turn::{Flow, RelayMode, TurnConfig};
 
 use super::clock;
-use super::pace::Pace;
 use super::relay::RelaySockets;
 use super::stream::StreamQueue;
 use super::udp::{BoundSocket, Datagram, Sleeper, UdpSocket, Waker, sleeper};
@@ -265,20 +264,19 @@ impl MediaThread {
     }
 
     fn run(mut self) {
-        let mut pace = Pace::default();
         while !self.stopped {
             let began = Instant::now();
             self.tell_clock(began);
-            let received = self.read_mail(began) + self.read_sockets(began) + self.read_relay(began);
+            self.read_mail(began);
+            self.read_sockets(began);
+            self.read_relay(began);
             if self.worker.next_timeout().0 <= began {
                 self.worker.handle(WorkerInput::Timeout, began);
             }
             self.carry_out();
             self.note_delay(began);
             self.tell_control();
-            if let Some(beat) = pace.turn(began, received) {
-                Sleeper::rest(beat.saturating_duration_since(Instant::now()));
-            } else if let Err(error) = self.wait() {
+            if let Err(error) = self.wait() {
                 tracing::error!(worker = self.own.0, %error, "a media thread cannot wait for its sockets");
                 return;
             }
@@ -297,14 +295,11 @@ impl MediaThread {
         }
     }
 
-    /// Returns how many of the mails were datagrams or messages of connections.
-    fn read_mail(&mut self, now: Instant) -> usize {
-        let mut packets = 0;
+    fn read_mail(&mut self, now: Instant) {
         for _ in 0..MAILS_A_TURN {
             match self.inbox.try_recv() {
                 Ok(Mail::Command(command)) => self.worker.handle(WorkerInput::Command(command), now),
                 Ok(Mail::HandedOver { source, local, bytes }) => {
-                    packets += 1;
                     self.worker.handle(WorkerInput::HandedOver { source, local, bytes: &bytes }, now);
                 }
                 Ok(Mail::Learned { source, worker, relay }) => self.worker.handle(WorkerInput::Learned { source, worker, relay }, now),
@@ -312,7 +307,6 @@ impl MediaThread {
                     self.streams.insert(stream, queue);
                 }
                 Ok(Mail::Stream { flow, framing, bytes }) => {
-                    packets += 1;
                     self.worker.handle(WorkerInput::Stream { flow, framing, bytes: &bytes }, now);
                 }
                 Ok(Mail::StreamClosed(stream)) => {
@@ -325,21 +319,18 @@ impl MediaThread {
                 }
                 Ok(Mail::Stop) | Err(TryRecvError::Disconnected) => {
                     self.stopped = true;
-                    return packets;
+                    return;
                 }
-                Err(TryRecvError::Empty) => return packets,
+                Err(TryRecvError::Empty) => return,
             }
         }
         // The rest comes right after the sockets' turn.
         if let Some(mailbox) = self.others.boxes.get(usize::from(self.own.0)) {
             mailbox.waker.wake();
         }
-        packets
     }
 
-    /// Returns how many datagrams were read.
-    fn read_sockets(&mut self, now: Instant) -> usize {
-        let mut packets = 0;
+    fn read_sockets(&mut self, now: Instant) {
         let Self { worker, sockets, ports, .. } = self;
         for (socket, port) in sockets.iter_mut().zip(ports) {
             let received = socket.recv(|Datagram { source, local_ip, bytes }| {
@@ -347,25 +338,18 @@ impl MediaThread {
                 let local = SocketAddr::new(local_ip.unwrap_or(unspecified), *port);
                 worker.handle(WorkerInput::Datagram { source, local, bytes }, now);
             });
-            match received {
-                Ok(count) => packets += count,
-                Err(_) => *self.stats.dropped_datagrams.entry("receive failed").or_default() += 1,
+            if received.is_err() {
+                *self.stats.dropped_datagrams.entry("receive failed").or_default() += 1;
             }
         }
-        packets
     }
 
-    /// Reads the sockets of the open relay. Returns how many datagrams were read.
-    fn read_relay(&mut self, now: Instant) -> usize {
+    /// Reads the sockets of the open relay.
+    fn read_relay(&mut self, now: Instant) {
         let Self { worker, relay, .. } = self;
-        let mut packets = 0;
         if let Some(relay) = relay {
-            relay.recv(|relayed, peer, bytes| {
-                packets += 1;
-                worker.handle(WorkerInput::FromPeer { relayed, peer, bytes }, now);
-            });
+            relay.recv(|relayed, peer, bytes| worker.handle(WorkerInput::FromPeer { relayed, peer, bytes }, now));
         }
-        packets
     }
 
     fn carry_out(&mut self) {

@@ -5,7 +5,6 @@ pub mod control;
 pub mod edge;
 mod files;
 pub mod media;
-pub mod pace;
 pub mod relay;
 pub mod state;
 pub mod store;

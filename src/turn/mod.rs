@@ -165,5 +165,10 @@ const FAILURE_WINDOW: Duration = Duration::from_secs(10);
 const FAILURES_PER_SOURCE: u32 = 50;
 /// Failures of one user in [`FAILURE_WINDOW`].
 const FAILURES_PER_USER: u32 = 10;
-/// Unauthenticated answers to one source a second.
+/// Unauthenticated answers to one source a second, of the whole server.
 const ANSWERS_PER_SECOND: u32 = 10;
+
+/// One worker's share of them: the kernel spreads a source's ports over the workers.
+fn answers_per_second(workers: usize) -> u32 {
+    ANSWERS_PER_SECOND.div_ceil(u32::try_from(workers.max(1)).unwrap_or(ANSWERS_PER_SECOND))
+}

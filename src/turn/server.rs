@@ -19,7 +19,7 @@ use super::nonce::Nonces;
 use super::reply::Reply;
 use super::requests::unknown;
 use super::{
-    ANSWERS_PER_SECOND, FAILURE_WINDOW, FAILURES_PER_SOURCE, FAILURES_PER_USER, RelayMode, TurnConfig, TurnStats, credentials::RelayUser,
+    FAILURE_WINDOW, FAILURES_PER_SOURCE, FAILURES_PER_USER, RelayMode, TurnConfig, TurnStats, answers_per_second, credentials::RelayUser,
 };
 
 /// Buffers that are kept for the next packets.
@@ -112,7 +112,7 @@ impl Turn {
             expiries: BTreeSet::new(),
             revoked: BTreeSet::new(),
             revoked_order: VecDeque::new(),
-            answers: Throttle::new(ANSWERS_PER_SECOND, Duration::from_secs(1), seed, start),
+            answers: Throttle::new(answers_per_second(config.workers), Duration::from_secs(1), seed, start),
             failing_sources: Throttle::new(FAILURES_PER_SOURCE, FAILURE_WINDOW, seed, start),
             failing_users: Throttle::new(FAILURES_PER_USER, FAILURE_WINDOW, seed, start),
             out: VecDeque::new(),

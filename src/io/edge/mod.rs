@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use admission::{Admission, Guarded};
 pub use admission::{EdgeStats, Refusal};
 use first::First;
+pub use proxy::parse as proxied_client;
 pub use requests::PeerAddr;
 
 use super::media::MediaHandle;

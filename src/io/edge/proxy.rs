@@ -29,7 +29,11 @@ pub(super) async fn client(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<
     parse(&bytes)
 }
 
-fn parse(bytes: &[u8]) -> io::Result<Option<SocketAddr>> {
+/// Reads a whole header. `None` if the balancer speaks for itself.
+///
+/// # Errors
+/// `InvalidData` if it is no header of version 2 for TCP.
+pub fn parse(bytes: &[u8]) -> io::Result<Option<SocketAddr>> {
     let header = Header::try_from(bytes).map_err(|_| io::ErrorKind::InvalidData)?;
     match (header.command, header.addresses) {
         (Command::Local, _) => Ok(None),

@@ -97,13 +97,6 @@ impl Sleeper {
         self.wait_with(sockets, None, timeout)
     }
 
-    /// Sleeps for `time`, whatever comes in. A waker finds the thread awake, and need not call the kernel: the thread
-    /// looks at its queues by itself.
-    pub fn rest(time: Duration) {
-        // A signal may end it early, which loses nothing.
-        let _ = ppoll(&mut [], Some(TimeSpec::from_duration(time.min(LONGEST))), None);
-    }
-
     /// As [`Self::wait`], until `other` can be read as well.
     ///
     /// # Errors
