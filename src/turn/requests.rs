@@ -31,6 +31,9 @@ const PORT_TRIES: usize = 32;
 const BIND_TRIES: usize = 8;
 /// An allocation that relayed nothing but connectivity checks for so long makes room for its user's next one.
 const IDLE: Duration = Duration::from_secs(2);
+/// A participant gets credentials with a name of their own whenever it connects or restarts ICE; of so many of them it may
+/// have all allocations at a time.
+const NAMES_EACH: usize = 4;
 /// Channel numbers. RFC 8656 §12 ends them at 0x4fff, but clients of RFC 5766 §11 draw them from the whole range, whose
 /// first bytes nothing else on the port uses (RFC 7983 §7).
 const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
@@ -133,14 +136,20 @@ impl Turn {
         Ok(None)
     }
 
-    /// Sees that one more allocation of this user is within the bounds.
+    /// Sees that one more allocation of this user, and of the person behind it, is within the bounds.
     fn make_room(&mut self, login: &Login, now: Instant) -> Result<(), u16> {
-        if self.of_user(login.user).len() >= self.config.limits.per_user {
-            // A browser that restarts ICE allocates anew before it lets the old ones go.
-            let used = |index: &usize| self.get(*index).map_or(now, |allocation| allocation.used);
-            let idlest = self.of_user(login.user).iter().copied().min_by_key(used);
-            let idle = idlest.filter(|index| now.saturating_duration_since(used(index)) >= IDLE);
-            self.end(idle.ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?);
+        let most = self.config.limits.per_user;
+        let own: Vec<usize> = self.of_user(login.user).to_vec();
+        let same = |index: &usize| self.get(*index).is_some_and(|allocation| allocation.login.name == login.name);
+        let named: Vec<usize> = own.iter().copied().filter(same).collect();
+        for (indexes, most) in [(named, most), (own, most * NAMES_EACH)] {
+            if indexes.len() >= most {
+                // A browser that restarts ICE allocates anew before it lets the old ones go.
+                let used = |index: &usize| self.get(*index).map_or(now, |allocation| allocation.used);
+                let idlest = indexes.into_iter().min_by_key(used);
+                let idle = idlest.filter(|index| now.saturating_duration_since(used(index)) >= IDLE);
+                self.end(idle.ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?);
+            }
         }
         if self.total() >= self.config.limits.total { Err(ErrorCode::INSUFFICIENT_CAPACITY) } else { Ok(()) }
     }
