@@ -44,6 +44,8 @@ const DESCRIPTOR_ID: u8 = 12;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Datagrams without a pause that make a client one that will be missed.
 pub(super) const LIVELY: u8 = 16;
+/// How a response to a connectivity check begins (RFC 8489 §5).
+pub(super) const BINDING_RESPONSE: [u8; 2] = [0x01, 0x01];
 /// How often losses and round trips are summed up for connection quality.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -409,7 +411,9 @@ impl Peer {
         };
         let newest = self.paths.first().unwrap_or(path);
         let stale = newest.proved.saturating_duration_since(path.proved) >= PATH_STALE;
-        if stale { newest.flow } else { path.flow }
+        // The answer to a check goes back by the way that was checked, or that way could never be proved again.
+        let answer = transmit.contents.starts_with(&BINDING_RESPONSE);
+        if stale && !answer { newest.flow } else { path.flow }
     }
 }
 

@@ -116,7 +116,8 @@ fn a_flood_of_allocations_of_one_user_is_bounded() {
         assert!([0, 486].contains(&lab.ask(&client, ALLOCATE, &[UDP]).code()));
         lab.later(3);
         let sizes = lab.turn.sizes();
-        assert!(sizes[..4].iter().all(|(_, size)| *size <= 4), "{sizes:?}");
+        // Each round has credentials of its own, which is what the wider bound is for.
+        assert!(sizes[..4].iter().all(|(_, size)| *size <= 16), "{sizes:?}");
     }
     (0..200).for_each(|stream| lab.turn.stream_closed(StreamId(stream)));
     assert_eq!(lab.turn.sizes().map(|(_, size)| size)[..4], [0; 4]);

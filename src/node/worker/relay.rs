@@ -2,15 +2,13 @@
 
 use crate::model::ids::StreamId;
 use crate::model::time::Moment;
+use crate::node::peer::BINDING_RESPONSE;
 use crate::node::route::relay_worker;
 use crate::turn::framing::Framing;
 use crate::turn::peers::is_virtual;
 use crate::turn::{self, Flow, TurnOutput};
 
 use super::{Worker, WorkerOutput};
-
-/// How a response to a connectivity check begins (RFC 8489 §5).
-const BINDING_RESPONSE: [u8; 2] = [0x01, 0x01];
 
 impl Worker {
     /// Takes a message for the relay.
