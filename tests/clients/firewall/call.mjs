@@ -115,11 +115,12 @@ const SCENES = {
   },
 
   async 'udp dies'(network, server) {
-    // A machine that is busy with something else is slower: the best of three counts, and each must come back.
+    // A machine that is busy with something else is slower: the best of three counts. Each call whose UDP was taken must come
+    // back; one that never went over UDP has nothing to lose, and does not count.
     const took = [];
     for (let round = 0; round < 3 && !took.some((ms) => ms <= BACK_WITHIN); round++) {
-      const ms = await cut(network, server).catch((fault) => console.log(fault.message));
-      if (ms !== undefined) took.push(ms);
+      const two = await onUdp(network, server);
+      if (two) took.push(await cut(network, two));
     }
     console.log(`media were back after ${took.join(', ')} ms`);
     assert.ok(Math.min(...took) <= BACK_WITHIN, `media took ${took.join(', ')} ms to come back`);
@@ -133,11 +134,23 @@ const overUdp = (all) =>
     return used.length >= all.length && used.every(isUdp);
   }, { within: 20_000 });
 
-/** Takes UDP away from two in a call. Returns after how many milliseconds media were back. */
-async function cut(network, server) {
+const leave = (all) => Promise.all(all.map((one) => one.page.context().close()));
+
+/** Two in a call over UDP, or nobody if their browsers keep to TCP. */
+async function onUdp(network, server) {
   network.allow(...TWO_PORTS);
-  const [anna, bert] = await meet(network, server);
-  await overUdp([anna, bert]);
+  const two = await meet(network, server);
+  const there = await overUdp(two).then(
+    () => true,
+    () => false,
+  );
+  if (there) return two;
+  console.log('a call that did not go over UDP');
+  await leave(two);
+}
+
+/** Takes UDP away from two in a call. Returns after how many milliseconds media were back. */
+async function cut(network, [anna, bert]) {
   network.allow(...TLS_ONLY);
   const died = Date.now();
   const still = await frames(bert, anna);
@@ -145,7 +158,7 @@ async function cut(network, server) {
   await until('media over TCP', async () => !(await pairs(bert)).some(isUdp) && (await frames(bert, anna)) > still + 10, { within: 60_000 });
   const took = Date.now() - died;
   await Promise.all([anna.meets([bert]), bert.meets([anna])]);
-  for (const one of [anna, bert]) await one.page.context().close();
+  await leave([anna, bert]);
   return took;
 }
 
