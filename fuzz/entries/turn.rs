@@ -112,7 +112,7 @@ impl World {
                 assert!(self.turn.next_timeout().is_none_or(|due| due > self.now.instant));
                 match bytes.get(1) {
                     Some(1) => self.turn.stream_closed(StreamId(who.into())),
-                    Some(2) => self.turn.revoke(user(who)),
+                    Some(2) => self.turn.revoke(user(who), step & 0x40 != 0, self.now),
                     _ => {}
                 }
             }

@@ -7,7 +7,7 @@ use crate::access::jwt::ApiKey;
 use crate::config::{Config, TurnSecret};
 use crate::io::clock;
 use crate::turn::credentials::RelaySecrets;
-use crate::turn::peers::{Network, OpenRules};
+use crate::turn::peers::OpenRules;
 use crate::turn::{RelayMode, TurnConfig, TurnLimits};
 
 /// What credentials of the relay are made with.
@@ -52,11 +52,7 @@ impl Reach<'_> {
         if addresses.is_empty() {
             return Err(Misconfigured("turn.relay = \"open\" needs an address that is not loopback: set media.advertise".into()).into());
         }
-        let allowed = config.turn.allow_peers.iter().map(|prefix| {
-            let (ip, bits) = prefix.parts();
-            Network { ip, bits }
-        });
-        let rules = OpenRules { allowed: allowed.collect(), listeners: self.own_addresses(&config.media.advertise) };
+        let rules = OpenRules { allowed: config.turn.allow_peers.clone(), listeners: self.own_addresses(&config.media.advertise) };
         Ok(RelayMode::Open { addresses, ports: config.turn.ports.range(), rules })
     }
 

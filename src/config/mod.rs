@@ -1,6 +1,5 @@
 //! Floor 1: configuration text with the environment over it, turned into checked values.
 
-mod prefix;
 mod read;
 mod relay;
 mod settings;
@@ -9,7 +8,7 @@ mod value;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-pub use prefix::Prefix;
+use crate::model::network::Network;
 pub use read::{ConfigErrors, Fault, Sources, is_strange, read};
 pub use relay::{PortRange, TurnSecret};
 
@@ -51,7 +50,7 @@ pub struct Http {
     /// HTTP without TLS, on a loopback address.
     pub plain_listen: Option<SocketAddr>,
     /// Networks of load balancers, which must say by the PROXY protocol for whom they connect.
-    pub trusted_proxies: Vec<Prefix>,
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// Files of an operator's own certificate.
@@ -101,7 +100,7 @@ pub struct Turn {
     /// Ports of the open relay.
     pub ports: PortRange,
     /// Private networks that the open relay may reach.
-    pub allow_peers: Vec<Prefix>,
+    pub allow_peers: Vec<Network>,
     /// Allocations of one user at a time.
     pub allocations_per_user: usize,
     /// Allocations of the whole server at a time.

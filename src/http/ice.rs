@@ -1,7 +1,7 @@
 //! ICE servers as clients are told of them: this one, under the name by which they reached it.
 
 use livekit_protocol as lk;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::state::AppState;
@@ -23,7 +23,7 @@ pub struct IceEndpoints {
 }
 
 /// An `RTCIceServer` of the WebRTC API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct IceServer {
     /// `turn:` and `turns:` URIs (RFC 7065), the best way first.
     pub urls: Vec<String>,
@@ -85,11 +85,13 @@ pub fn for_guest(state: &AppState, room: &RoomId, identity: &str, reached: Optio
     for_session(state, user, reached)
 }
 
-/// As LiveKit's clients want them.
+/// As LiveKit's clients want them: connections only. libwebrtc takes whatever comes from the address of a STUN server, or of
+/// a relay in UDP, for an answer to its own requests there, so that a candidate of the SFU at that address never passes its
+/// checks; and where UDP reaches the relay, it reaches the SFU.
 #[must_use]
 pub fn wire(servers: &[IceServer]) -> Vec<lk::IceServer> {
     let one = |server: &IceServer| lk::IceServer {
-        urls: server.urls.clone(),
+        urls: server.urls.iter().filter(|url| url.ends_with("?transport=tcp")).cloned().collect(),
         username: server.username.clone(),
         credential: server.credential.clone(),
     };
@@ -128,6 +130,8 @@ mod tests {
         assert_eq!(endpoints.servers(user, None, 1_000), []);
         let servers = endpoints.servers(user, Reached::parse("a").as_ref(), 1_000);
         assert!(servers[0].username.starts_with("4600:-"));
-        assert_eq!(wire(&servers)[0].credential, servers[0].credential);
+        let [wired] = &wire(&servers)[..] else { panic!() };
+        assert_eq!(wired.credential, servers[0].credential);
+        assert_eq!(wired.urls, ["turns:a:8443?transport=tcp", "turn:a:8443?transport=tcp"]);
     }
 }

@@ -6,6 +6,7 @@ pub mod histogram;
 pub mod ids;
 pub mod map;
 pub mod media;
+pub mod network;
 pub mod record;
 pub mod stats;
 pub mod time;

@@ -22,7 +22,7 @@ use crate::sfu::fmtp::Route;
 use crate::sfu::layers::LayerSelector;
 use crate::sfu::rewrite::{Rewriter, Start};
 
-use super::sdp::{Carried, Section};
+use super::sdp::{Carried, Ice, Section};
 use super::worker::WorkerConfig;
 use crate::turn::Flow;
 
@@ -252,6 +252,8 @@ pub(super) struct Peer {
     pub room: RoomIndex,
     pub leg: Leg,
     pub creds: IceCreds,
+    /// How often ICE was restarted.
+    pub generation: u8,
     /// The one that was proved last comes first.
     pub paths: Vec<Path>,
     pub sections: Vec<OutSection>,
@@ -315,6 +317,14 @@ pub(super) struct PeerSpec {
 }
 
 impl Peer {
+    /// What the next description says of ICE.
+    pub fn ice(&self) -> Ice<'_> {
+        match &self.next_creds {
+            Some(creds) => Ice { creds, generation: self.generation.saturating_add(1) },
+            None => Ice { creds: &self.creds, generation: self.generation },
+        }
+    }
+
     pub fn new(spec: PeerSpec, config: &WorkerConfig, now: Instant) -> Self {
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
@@ -350,6 +360,7 @@ impl Peer {
             room: spec.room,
             leg: spec.leg,
             creds: spec.creds,
+            generation: 0,
             paths: Vec::new(),
             sections: Vec::new(),
             streams: Vec::new(),

@@ -135,39 +135,70 @@ pub struct Carried {
     pub track: Sid,
 }
 
+/// What a description of ours says of ICE.
+#[derive(Clone, Copy)]
+pub struct Ice<'a> {
+    /// The credentials.
+    pub creds: &'a IceCreds,
+    /// How often ICE was restarted until then.
+    pub generation: u8,
+}
+
+/// The lowest type preference (RFC 8445 §5.1.2.1) of our candidates, above those that clients give their relayed ones.
+const PREFERENCE_MIN: u32 = 10;
+/// The highest one, below those that clients give any other candidate of theirs.
+const PREFERENCE_MAX: u32 = 79;
+
+impl Ice<'_> {
+    /// The type preference of a candidate: it decides which pair a client takes, for its own is always further from the
+    /// middle (RFC 8445 §6.1.2.3). UDP comes first, and any candidate of a restart before all of the time before: libwebrtc
+    /// keeps to the old pair as long as that has the highest priority, for seconds after it died.
+    fn preference(self, udp: bool) -> u32 {
+        (PREFERENCE_MIN + 2 * u32::from(self.generation) + u32::from(udp)).min(PREFERENCE_MAX - 1 + u32::from(udp))
+    }
+
+    /// Writes the preference into a candidate (RFC 8839 §5.1), whose ufrag would be that of str0m's own credentials.
+    fn candidate(self, line: &str) -> Option<String> {
+        let mut fields: Vec<&str> = line.split(" ufrag ").next()?.split(' ').collect();
+        let rest: u32 = fields.get(3)?.parse().ok()?;
+        let priority = (self.preference(fields[2].eq_ignore_ascii_case("udp")) << 24 | rest & 0x00ff_ffff).to_string();
+        fields[3] = &priority;
+        Some(fields.join(" "))
+    }
+}
+
 /// Writes into a description of str0m's what str0m cannot: the tracks that sections carry (`a=msid`, RFC 8830),
-/// `inactive` for those that carry none, and ICE credentials of our own.
+/// `inactive` for those that carry none, ICE credentials and priorities of our own.
 ///
 /// `carried` is asked with each section's `mid`.
 #[must_use]
-pub fn dress(sdp: &str, creds: &IceCreds, carried: impl Fn(&str) -> Option<Carried>) -> String {
+pub fn dress(sdp: &str, ice: Ice<'_>, carried: impl Fn(&str) -> Option<Carried>) -> String {
     let mut dressed = String::with_capacity(sdp.len() + 256);
     for (index, part) in sections_of(sdp).enumerate() {
         let mid = part.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap_or_default().trim_end();
         let sends = index > 0 && (has_line(part, "a=sendonly") || has_line(part, "a=sendrecv"));
         let carried = if sends { carried(mid) } else { None };
         for line in part.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
-            dress_line(line, creds, sends, carried.as_ref(), &mut dressed);
+            dress_line(line, ice, sends, carried.as_ref(), &mut dressed);
         }
     }
     dressed
 }
 
-fn dress_line(line: &str, creds: &IceCreds, sends: bool, carried: Option<&Carried>, out: &mut String) {
+fn dress_line(line: &str, ice: Ice<'_>, sends: bool, carried: Option<&Carried>, out: &mut String) {
     let mut put = |parts: &[&str]| {
         parts.iter().for_each(|part| out.push_str(part));
         out.push_str("\r\n");
     };
     let stream = |carried: &Carried| format!("{}|{} {}", carried.publisher, carried.track, carried.track);
     if line.starts_with("a=ice-ufrag:") {
-        return put(&["a=ice-ufrag:", &creds.ufrag]);
+        return put(&["a=ice-ufrag:", &ice.creds.ufrag]);
     }
     if line.starts_with("a=ice-pwd:") {
-        return put(&["a=ice-pwd:", &creds.pass]);
+        return put(&["a=ice-pwd:", &ice.creds.pass]);
     }
     if line.starts_with("a=candidate:") {
-        // The optional ufrag attribute would name str0m's own credentials after a restart.
-        return put(&[line.split(" ufrag ").next().unwrap_or(line)]);
+        return ice.candidate(line).iter().for_each(|line| put(&[line]));
     }
     if line.starts_with("a=msid-semantic") {
         return put(&["a=msid-semantic: WMS *"]);
@@ -304,13 +335,35 @@ mod tests {
     }
 
     #[test]
+    fn candidates_of_a_restart_come_first_and_udp_among_them() {
+        let creds = IceCreds { ufrag: "own".into(), pass: "secret".into() };
+        let priority = |transport: &str, generation| {
+            let sdp = format!("v=0\r\na=candidate:1 1 {transport} 2130706431 192.0.2.1 3478 typ host ufrag theirs\r\n");
+            let dressed = dress(&sdp, Ice { creds: &creds, generation }, |_| None);
+            let fields: Vec<&str> = dressed.lines().nth(1).unwrap().split(' ').collect();
+            assert_eq!(fields[4..], ["192.0.2.1", "3478", "typ", "host"]);
+            fields[3].parse::<u32>().unwrap()
+        };
+        // Between a client's relayed candidates and its own for TCP, as libwebrtc and Firefox rank them.
+        let (relayed, own) = (6 << 24, 80 << 24);
+        let mut before = relayed;
+        for generation in 0..=34 {
+            let [tcp, udp] = ["tcp", "udp"].map(|transport| priority(transport, generation));
+            assert!(before < tcp && tcp < udp && udp < own, "{generation}");
+            before = udp;
+        }
+        let [tcp, udp] = ["tcp", "udp"].map(|transport| priority(transport, u8::MAX));
+        assert!(tcp < udp && udp < own);
+    }
+
+    #[test]
     fn dressing_names_tracks_and_hides_free_sections() {
         let creds = IceCreds { ufrag: "own".into(), pass: "secret".into() };
         let mut chance = Chance::new([0; 32]);
         let carried = Carried { publisher: Sid::participant(&mut chance), track: Sid::track(&mut chance) };
         let answer = "v=0\r\na=ice-ufrag:theirs\r\nm=audio 9 X 0\r\na=mid:a\r\na=sendonly\r\na=msid:x y\r\na=ssrc:1 msid:x y\r\n\
             m=video 9 X 0\r\na=mid:b\r\na=sendonly\r\na=msid:x y\r\na=ssrc:2 cname:z\r\na=candidate:1 1 udp 1 1.2.3.4 5 typ host ufrag theirs\r\n";
-        let dressed = dress(answer, &creds, |mid| (mid == "a").then(|| carried.clone()));
+        let dressed = dress(answer, Ice { creds: &creds, generation: 0 }, |mid| (mid == "a").then(|| carried.clone()));
         assert!(dressed.contains("a=ice-ufrag:own\r\n") && !dressed.contains("theirs"));
         assert!(dressed.contains(&format!("a=msid:{}|{} {}\r\n", carried.publisher, carried.track, carried.track)));
         let free = dressed.split("m=video").nth(1).unwrap();

@@ -81,6 +81,8 @@ pub enum MediaCommand {
         group: u64,
         /// Its session, as its credentials name it.
         person: u64,
+        /// Whether it has the same number when it comes again.
+        may_return: bool,
     },
     /// An offer for the publisher leg.
     Offer {

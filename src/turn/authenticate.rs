@@ -6,12 +6,12 @@ use stun_types::attribute::{
 };
 use stun_types::message::{IntegrityAlgorithm, LongTermKeyCredentials, Message};
 
+use crate::model::network::subscriber;
 use crate::model::time::Moment;
 
 use super::Turn;
 use super::allocation::{Flow, Login};
 use super::credentials::RelayUser;
-use super::limits::source;
 use super::reply::Reply;
 
 /// What the server can do, the better one first.
@@ -40,7 +40,7 @@ impl Turn {
             }
             _ => {}
         }
-        let address = source(flow.remote.ip());
+        let address = subscriber(flow.remote.ip());
         if self.failing_sources.is_spent(&address, now.instant) {
             self.drop("failed too often");
             return None;
@@ -100,7 +100,7 @@ impl Turn {
             return Err(Denied::Code(ErrorCode::STALE_NONCE));
         }
         let Some((expires_at, user)) = RelayUser::parse(name.username().as_bytes()) else { return Err(Denied::Wrong(None)) };
-        if self.failing_users.is_spent(&(user.group, user.person), now.instant) || self.is_revoked(user) {
+        if self.failing_users.is_spent(&(user.group, user.person), now.instant) || self.is_revoked(user, expires_at) {
             return Err(Denied::Wrong(Some(user)));
         }
         // Only who begins must have fresh credentials: calls outlive them.

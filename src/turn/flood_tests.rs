@@ -127,8 +127,8 @@ fn a_flood_of_allocations_of_one_user_is_bounded() {
 fn memory_of_who_left_is_bounded() {
     let mut lab = Lab::closed();
     let (client, _) = lab.allocated(HOME, user(1, 0));
-    (0..70_000).for_each(|person| lab.turn.revoke(user(1, person)));
-    (0..10).for_each(|_| lab.turn.revoke(user(1, 69_999)));
+    (0..70_000).for_each(|person| lab.turn.revoke(user(1, person), false, lab.now));
+    (0..10).for_each(|_| lab.turn.revoke(user(1, 69_999), false, lab.now));
     assert_eq!((lab.size("relay revocations"), lab.size("allocations")), (65_536, 0));
     let late = lab.client(Lab::flow("203.0.113.6:1"), user(1, 69_999));
     assert_eq!(lab.ask(&late, ALLOCATE, &[UDP]).code(), 401);

@@ -1,22 +1,12 @@
 //! How much anybody may ask for: counts in a window of time, bytes by a bucket.
 
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use crate::model::map::{Seeded, SeededMap};
 
 /// Most keys that one [`Throttle`] remembers; beyond it strangers wait for the next window.
 pub const KEYS_MAX: usize = 65_536;
-
-/// What one subscriber has: an IPv4 address, or an IPv6 network of 64 bits.
-#[must_use]
-pub fn source(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-    }
-}
 
 /// Allows each key so many events in each window of time.
 #[derive(Debug)]
@@ -144,13 +134,5 @@ mod tests {
         assert!((2_240..=2_260).contains(&sent), "{sent}");
         let mut slow = Bucket::new(1, start);
         assert!(slow.take(1_500, start) && slow.take(1_500, start) && !slow.take(1_500, start));
-    }
-
-    #[test]
-    fn neighbours_in_a_network_share_their_bound() {
-        let ip = |text: &str| source(text.parse().unwrap());
-        assert_eq!(ip("2001:db8:1:2:3::4"), ip("2001:db8:1:2:5::6"));
-        assert_ne!(ip("2001:db8:1:2::"), ip("2001:db8:1:3::"));
-        assert_ne!(ip("203.0.113.1"), ip("203.0.113.2"));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::model::network::Network;
+
 /// All relayed addresses of the closed relay share this one, which is nobody's: the dummy address of RFC 7600 §4.8.
 /// A datagram that claims to come from it is forged.
 pub const VIRTUAL_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
@@ -14,49 +16,14 @@ pub fn is_virtual(ip: IpAddr) -> bool {
     ip == IpAddr::V4(VIRTUAL_V4) || ip == IpAddr::V6(VIRTUAL_V6)
 }
 
-/// A network in CIDR notation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// Any address of it.
-    pub ip: IpAddr,
-    /// Bits that all its addresses share.
-    pub bits: u8,
-}
-
-impl Network {
-    const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> Self {
-        Self { ip: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits }
-    }
-
-    const fn v6(first: u16, bits: u8) -> Self {
-        Self { ip: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), bits }
-    }
-
-    /// Whether `ip` belongs to the network.
-    #[must_use]
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.ip, ip) {
-            (IpAddr::V4(own), IpAddr::V4(ip)) => {
-                let shift = 32_u32.saturating_sub(self.bits.into());
-                own.to_bits().checked_shr(shift).unwrap_or(0) == ip.to_bits().checked_shr(shift).unwrap_or(0)
-            }
-            (IpAddr::V6(own), IpAddr::V6(ip)) => {
-                let shift = 128_u32.saturating_sub(self.bits.into());
-                own.to_bits().checked_shr(shift).unwrap_or(0) == ip.to_bits().checked_shr(shift).unwrap_or(0)
-            }
-            _ => false,
-        }
-    }
-}
-
 /// Denied whatever the configuration says: this host, the link, groups, nobody.
 const NEVER: [Network; 9] = [
-    Network::v4(0, 0, 0, 0, 8),
-    Network::v4(127, 0, 0, 0, 8),
-    Network::v4(169, 254, 0, 0, 16),
-    Network::v4(192, 0, 0, 0, 24),
+    Network::v4(0, 0, 8),
+    Network::v4(127, 0, 8),
+    Network::v4(169, 254, 16),
+    Network::v4(192, 0, 24),
     // Multicast, and what lies above it: reserved addresses with the broadcast address at their end.
-    Network::v4(224, 0, 0, 0, 3),
+    Network::v4(224, 0, 3),
     Network::v6(0, 8),
     Network::v6(0x100, 64),
     Network::v6(0xfe80, 10),
@@ -65,10 +32,10 @@ const NEVER: [Network; 9] = [
 
 /// Denied unless the configuration lists them: networks that are somebody's own.
 const UNLESS_LISTED: [Network; 6] = [
-    Network::v4(10, 0, 0, 0, 8),
-    Network::v4(172, 16, 0, 0, 12),
-    Network::v4(192, 168, 0, 0, 16),
-    Network::v4(100, 64, 0, 0, 10),
+    Network::v4(10, 0, 8),
+    Network::v4(172, 16, 12),
+    Network::v4(192, 168, 16),
+    Network::v4(100, 64, 10),
     Network::v6(0xfc00, 7),
     // Site-local addresses, long deprecated, but still routed somewhere (RFC 3879).
     Network::v6(0xfec0, 10),
@@ -136,6 +103,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn network(text: &str) -> Network {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn foreign_forms_are_brought_to_their_plain_one() {
         for (form, v4) in [
@@ -156,8 +127,7 @@ mod tests {
 
     #[test]
     fn some_addresses_are_never_reached() {
-        let all =
-            OpenRules { allowed: vec![Network { ip: ip("0.0.0.0"), bits: 0 }, Network { ip: ip("::"), bits: 0 }], ..OpenRules::default() };
+        let all = OpenRules { allowed: vec![network("0.0.0.0/0"), network("::/0")], ..OpenRules::default() };
         for denied in [
             "0.0.0.0",
             "0.1.2.3",
@@ -189,7 +159,7 @@ mod tests {
 
     #[test]
     fn own_networks_are_reached_only_if_listed() {
-        let rules = |listed: &str, bits| OpenRules { allowed: vec![Network { ip: ip(listed), bits }], ..OpenRules::default() };
+        let rules = |listed: &str| OpenRules { allowed: vec![network(listed)], ..OpenRules::default() };
         let none = OpenRules::default();
         for own in [
             "10.1.2.3",
@@ -205,9 +175,9 @@ mod tests {
         ] {
             assert!(!none.permits(ip(own)), "{own}");
         }
-        assert!(rules("10.0.0.0", 8).permits(ip("10.1.2.3")) && rules("10.0.0.0", 8).permits(ip("::ffff:10.1.2.3")));
-        assert!(rules("fd00::", 8).permits(ip("fd12::1")) && !rules("fd00::", 16).permits(ip("fd12::1")));
-        assert!(!rules("10.0.0.0", 8).permits(ip("192.168.1.1")));
+        assert!(rules("10.0.0.0/8").permits(ip("10.1.2.3")) && rules("10.0.0.0/8").permits(ip("::ffff:10.1.2.3")));
+        assert!(rules("fd00::/8").permits(ip("fd12::1")) && !rules("fd00::/16").permits(ip("fd12::1")));
+        assert!(!rules("10.0.0.0/8").permits(ip("192.168.1.1")));
         for public in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "203.0.113.7", "2a00::1", "2002:808:808::1"] {
             assert!(none.permits(ip(public)), "{public}");
         }

@@ -10,16 +10,18 @@ use stun_types::message::{BINDING, Message, MessageClass};
 use crate::model::chance::Chance;
 use crate::model::ids::{StreamId, WorkerIndex};
 use crate::model::map::{Seeded, SeededMap};
+use crate::model::network::subscriber;
 use crate::model::time::Moment;
 
 use super::allocation::{Allocation, Flow};
 use super::framing::FRAME_MAX;
-use super::limits::{Throttle, source};
+use super::limits::Throttle;
 use super::nonce::Nonces;
 use super::reply::Reply;
 use super::requests::unknown;
 use super::{
-    FAILURE_WINDOW, FAILURES_PER_SOURCE, FAILURES_PER_USER, RelayMode, TurnConfig, TurnStats, answers_per_second, credentials::RelayUser,
+    FAILURE_WINDOW, FAILURES_PER_SOURCE, FAILURES_PER_USER, RelayMode, TurnConfig, TurnStats, answers_per_second,
+    credentials::{LIFETIME_S, RelayUser},
 };
 
 /// Buffers that are kept for the next packets.
@@ -83,7 +85,8 @@ pub struct Turn {
     by_stream: BTreeMap<StreamId, usize>,
     by_user: BTreeMap<(u64, u64), Vec<usize>>,
     expiries: BTreeSet<(Instant, usize)>,
-    revoked: BTreeSet<u64>,
+    /// Until which end their credentials are refused, in seconds since 1970.
+    revoked: BTreeMap<u64, u64>,
     revoked_order: VecDeque<u64>,
     pub(super) answers: Throttle<IpAddr>,
     pub(super) failing_sources: Throttle<IpAddr>,
@@ -110,7 +113,7 @@ impl Turn {
             by_stream: BTreeMap::new(),
             by_user: BTreeMap::new(),
             expiries: BTreeSet::new(),
-            revoked: BTreeSet::new(),
+            revoked: BTreeMap::new(),
             revoked_order: VecDeque::new(),
             answers: Throttle::new(answers_per_second(config.workers), Duration::from_secs(1), seed, start),
             failing_sources: Throttle::new(FAILURES_PER_SOURCE, FAILURE_WINDOW, seed, start),
@@ -155,9 +158,11 @@ impl Turn {
         }
     }
 
-    /// Ends a participant's allocations and refuses its credentials from now on.
-    pub fn revoke(&mut self, user: RelayUser) {
-        if self.revoked.insert(user.person) {
+    /// Ends a participant's allocations and refuses its credentials from now on. Whoever may return under the same number
+    /// gets others; those of this very second are good for both stays.
+    pub fn revoke(&mut self, user: RelayUser, may_return: bool, now: Moment) {
+        let until = if may_return { now.unix_seconds().saturating_add(LIFETIME_S) } else { u64::MAX };
+        if self.revoked.insert(user.person, until).is_none() {
             self.revoked_order.push_back(user.person);
         }
         if self.revoked_order.len() > REVOKED_MAX
@@ -242,7 +247,7 @@ impl Turn {
     pub(super) fn may_answer(&mut self, flow: Flow, now: Instant) -> bool {
         // Who holds a connection has shown that the address is its own, and does not ask twice: a dropped answer would be
         // the end of it.
-        let may = flow.stream.is_some() || self.answers.take(source(flow.remote.ip()), now);
+        let may = flow.stream.is_some() || self.answers.take(subscriber(flow.remote.ip()), now);
         if !may {
             self.drop("too many answers");
         }
@@ -268,8 +273,9 @@ impl Turn {
         *self.stats.dropped.entry(reason).or_default() += 1;
     }
 
-    pub(super) fn is_revoked(&self, user: RelayUser) -> bool {
-        self.revoked.contains(&user.person)
+    /// Whether credentials that end then were made for somebody who has left since.
+    pub(super) fn is_revoked(&self, user: RelayUser, expires_at: u64) -> bool {
+        self.revoked.get(&user.person).is_some_and(|until| expires_at < *until)
     }
 
     pub(super) fn on(&self, flow: &Flow) -> Option<usize> {

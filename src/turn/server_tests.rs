@@ -283,7 +283,7 @@ fn who_has_left_is_refused() {
     let mut lab = Lab::closed();
     let clients = ["203.0.113.5:1", "203.0.113.5:2"].map(|home| lab.allocated(home, user(1, 1)).0);
     let (stays, _) = lab.allocated("203.0.113.5:3", user(1, 2));
-    lab.turn.revoke(user(1, 1));
+    lab.turn.revoke(user(1, 1), false, lab.now);
     assert_eq!((lab.size("allocations"), lab.size("relay users")), (1, 1));
     for client in &clients {
         assert_eq!((lab.ask(client, ALLOCATE, &[UDP]).code(), lab.refresh(client, 600)), (401, 401));
@@ -291,6 +291,16 @@ fn who_has_left_is_refused() {
     assert_eq!(lab.refresh(&stays, 600), 0);
     let (_, relayed) = lab.allocated("203.0.113.5:4", user(1, 3));
     assert!(lab.turn.flow_behind(relayed).is_some(), "the place of what ended is used again");
+}
+
+#[test]
+fn who_returns_is_let_in_with_new_credentials() {
+    let mut lab = Lab::closed();
+    let (old, _) = lab.allocated(HOME, user(1, 1));
+    lab.later(1);
+    lab.turn.revoke(user(1, 1), true, lab.now);
+    assert_eq!((lab.size("allocations"), lab.ask(&old, ALLOCATE, &[UDP]).code()), (0, 401));
+    lab.allocated("203.0.113.5:2", user(1, 1));
 }
 
 #[test]

@@ -16,10 +16,11 @@ use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SE
 
 use crate::model::chance::Chance;
 use crate::model::ids::{StreamId, WorkerIndex};
+use crate::model::network::Network;
 use crate::model::time::Moment;
 
 use super::credentials::{RelaySecrets, RelayUser};
-use super::peers::{Network, OpenRules};
+use super::peers::OpenRules;
 use super::{Flow, RelayMode, Turn, TurnConfig, TurnLimits, TurnOutput};
 
 /// What the wall clock shows at the start.
@@ -55,10 +56,7 @@ pub fn config(mode: RelayMode) -> TurnConfig {
 
 /// An open relay on both families that may reach 10.1/16.
 pub fn open() -> RelayMode {
-    let rules = OpenRules {
-        allowed: vec![Network { ip: addr("10.1.0.0:0").ip(), bits: 16 }],
-        listeners: vec![addr("192.0.2.1:3478"), addr("192.0.2.9:443")],
-    };
+    let rules = OpenRules { allowed: vec![Network::v4(10, 1, 16)], listeners: vec![addr("192.0.2.1:3478"), addr("192.0.2.9:443")] };
     RelayMode::Open { addresses: vec![addr("192.0.2.9:0").ip(), addr("[2001:db8::9]:0").ip()], ports: 50_000..=50_999, rules }
 }
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Evidence, Fingerprint, Ours, Shown, Trust};
 use super::dial;
@@ -12,8 +14,10 @@ use super::media::{Kind, Known, Offer};
 use super::packets;
 use super::plan::Task;
 use super::report::{Outcome, Report, Step};
-use super::web::{self, NoSession, Session};
+use super::session::{Admission, NoSession, Session, Talk};
+use super::web;
 use crate::http::certificate::Presented;
+use crate::http::ice::IceServer;
 use crate::io::clock;
 
 /// What a rung has to say.
@@ -40,11 +44,12 @@ pub async fn climb(task: Task, begin: &mut dyn FnMut(&'static str)) -> Report {
     let mut ladder = Ladder { task, begin, began: Instant::now(), report: Report::default(), known, address: None, trusted: false };
     let addresses = ladder.resolve().await;
     ladder.secure(&addresses).await;
-    let session = ladder.join().await;
+    let (session, servers) = ladder.join().await;
     let task = &ladder.task;
-    let offer = match &session {
-        Some(session) if !session.ice_servers.is_empty() => Offer::of(&session.ice_servers),
-        _ => Offer::usual(&task.target.host, task.target.port, &task.udp),
+    let offer = if session.is_some() && !servers.is_empty() {
+        Offer::of(&servers)
+    } else {
+        Offer::usual(&task.target.host, task.target.port, &task.udp)
     };
     ladder.stun(&offer).await;
     let mut working = Vec::new();
@@ -142,10 +147,7 @@ impl Ladder<'_> {
         self.report.steps.push(Step { name: "https", outcome, took: asked, advice });
     }
 
-    async fn handshake(
-        &mut self,
-        addresses: &[SocketAddr],
-    ) -> Result<(Shown, tokio_rustls::client::TlsStream<tokio::net::TcpStream>), Fault> {
+    async fn handshake(&mut self, addresses: &[SocketAddr]) -> Result<(Shown, TlsStream<TcpStream>), Fault> {
         let (address, stream) = dial::connect(addresses).await?;
         // Everything else is tried where this worked.
         self.known.ips = vec![address.ip()];
@@ -200,30 +202,48 @@ impl Ladder<'_> {
         if self.task.proxy { format!("{told} {PROXY}") } else { told }
     }
 
-    async fn join(&mut self) -> Option<Session> {
+    /// A place in the room, and what the server offers for media.
+    async fn join(&mut self) -> (Option<Session>, Vec<IceServer>) {
         let https = self.report.steps.iter().any(|step| step.name == "https" && step.ok());
         let Some(address) = self.address.filter(|_| https) else {
             self.skip("websocket", "HTTPS does not work");
-            return None;
+            return (None, Vec::new());
         };
         if self.task.token.is_some() && !self.trusted && !self.task.own_token {
             self.skip("websocket", "whoever opens TLS here would get the token; if the certificate is right, give it as --fingerprint");
-            return None;
+            return (None, Vec::new());
         }
         self.start("websocket");
-        let opened = self.open(address).await;
-        let (said, session) = match opened {
+        let admission = self.admission(address).await;
+        let (said, session) = match self.open(address, admission.as_ref()).await {
             Ok(session) => ((Outcome::Fine, String::new()), Some(session)),
             Err(refused) => (self.refusal(refused), None),
         };
         self.end("websocket", said);
-        session
+        (session, admission.map_or_else(Vec::new, |admission| admission.ice_servers))
     }
 
-    async fn open(&self, address: SocketAddr) -> Result<Session, NoSession> {
+    /// How the token's owner comes in. Who is refused here is refused in the same words when the session begins.
+    async fn admission(&self, address: SocketAddr) -> Option<Admission> {
+        for wanted in Admission::wants(self.task.token.as_deref()?) {
+            let stream = self.cover(address).await.ok()?;
+            let answer = web::post(stream, &self.task.target.authority(), Admission::PATH, &wanted).await.ok()?;
+            if let Some(admission) = Admission::read(&answer) {
+                return Some(admission);
+            }
+        }
+        None
+    }
+
+    async fn open(&self, address: SocketAddr, admission: Option<&Admission>) -> Result<Session, NoSession> {
+        let talk = admission.map_or(Talk::LiveKit, Admission::talk);
+        let token = admission.map(|admission| admission.token.as_str()).or(self.task.token.as_deref());
+        Session::open(self.cover(address).await?, &self.task.target.authority(), token, talk).await
+    }
+
+    async fn cover(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, Fault> {
         let (_, stream) = dial::connect(&[address]).await?;
-        let stream = dial::cover(stream, &self.task.target.host, &[b"http/1.1"]).await?;
-        Session::open(stream, &self.task.target.authority(), self.task.token.as_deref()).await
+        dial::cover(stream, &self.task.target.host, &[b"http/1.1"]).await
     }
 
     fn refusal(&self, refused: NoSession) -> Said {

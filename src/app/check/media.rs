@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use livekit_protocol as lk;
-
 use super::dial;
 use super::fault::{Fault, Rule};
 use super::relay::{Client, Login, Pipe};
+use crate::http::ice::IceServer;
 
 /// Most ways of one kind that are tried.
 const WAYS_MAX: usize = 4;
@@ -93,7 +92,7 @@ pub struct Offer {
 impl Offer {
     /// Reads what came with the join.
     #[must_use]
-    pub fn of(servers: &[lk::IceServer]) -> Self {
+    pub fn of(servers: &[IceServer]) -> Self {
         let ways = servers.iter().flat_map(|server| &server.urls).filter_map(|url| Way::parse(url)).collect();
         let named = servers.iter().find(|server| !server.username.is_empty());
         let login = named.map(|server| Login { name: server.username.clone(), password: server.credential.clone() });

@@ -9,6 +9,7 @@ mod packets;
 pub mod plan;
 mod relay;
 pub mod report;
+mod session;
 pub mod target;
 mod web;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
+
+use crate::model::network::subscriber;
 
 /// Why a connection was closed by us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,7 @@ impl Admission {
     /// Lets a connection in, or counts why not. A load balancer's connections are its clients': only their number in all
     /// is bounded, until [`Permit::belongs_to`] says whose they are.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr, balancer: bool) -> Option<Permit> {
-        let source = source(address);
+        let source = subscriber(address);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock, so that listeners side by side do not let in one too many.
         if self.open() >= self.most {
@@ -128,14 +130,6 @@ impl Admission {
     }
 }
 
-/// One subscriber of IPv6 has a /64 to choose addresses from.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// The right of one connection to be open; dropping it gives the place back.
 #[derive(Debug)]
 pub(super) struct Permit {
@@ -146,7 +140,7 @@ pub(super) struct Permit {
 impl Permit {
     /// Counts the connection as this client's. `false` if all of the client's are taken.
     fn belongs_to(&mut self, client: IpAddr) -> bool {
-        let client = source(client);
+        let client = subscriber(client);
         let mut sources = self.admission.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let count = sources.entry(client).or_default();
         if *count >= self.admission.most_per_source {

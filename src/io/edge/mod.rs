@@ -29,8 +29,8 @@ pub use requests::PeerAddr;
 
 use super::media::MediaHandle;
 use super::stream;
-use crate::config::Prefix;
 use crate::model::ids::StreamId;
+use crate::model::network::Network;
 use crate::turn::Flow;
 use crate::turn::framing::Framing;
 
@@ -83,7 +83,7 @@ pub struct Surroundings {
     /// Who takes media, if anybody does.
     pub media: Option<MediaHandle>,
     /// Networks of load balancers, which must say by the PROXY protocol for whom they connect. Nobody else is believed.
-    pub trusted_proxies: Vec<Prefix>,
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// How far the end has come.

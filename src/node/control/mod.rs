@@ -325,8 +325,8 @@ impl Control {
         if let Some((RelayUser { group, person, .. }, guest)) = self.relayed.remove(&session) {
             // Credentials that name no worker may have led to any of them.
             for worker in (0..self.config.workers).filter_map(|worker| u8::try_from(worker).ok()).map(WorkerIndex) {
-                for person in [person, guest] {
-                    self.out.push_back(ControlOutput::Media(worker, MediaCommand::EndRelay { group, person }));
+                for (person, may_return) in [(person, false), (guest, true)] {
+                    self.out.push_back(ControlOutput::Media(worker, MediaCommand::EndRelay { group, person, may_return }));
                 }
             }
         }

@@ -62,6 +62,7 @@ impl Worker {
         let Some(peer) = self.peer_mut(index) else { return };
         peer.rtc.direct_api().set_local_ice_credentials(creds.clone());
         let old = std::mem::replace(&mut peer.creds, creds.clone());
+        peer.generation = peer.generation.saturating_add(1);
         self.by_ufrag.remove(old.ufrag.as_bytes());
         self.by_ufrag.insert(creds.ufrag.into_bytes(), index);
     }
@@ -169,7 +170,7 @@ impl Worker {
             let track = tracks.iter().flatten().find(|track| track.peer == index && track.mid.is_some_and(|known| *known == *mid))?;
             Some(Announced { codec: track.spec.codec?, red: track.spec.red })
         };
-        let sdp = prefer(&dress(answer, &peer.creds, |mid| peer.carried(mid)), announced);
+        let sdp = prefer(&dress(answer, peer.ice(), |mid| peer.carried(mid)), announced);
         let event = MediaEvent::Answer { session: peer.session, sdp, id, mids: peer.mids() };
         self.event(event);
     }
@@ -267,8 +268,7 @@ impl Worker {
         let Some(peer) = self.peer_mut(index) else { return };
         let Some(text) = peer.offer_text.take() else { return };
         peer.name_sections();
-        let creds = peer.next_creds.as_ref().unwrap_or(&peer.creds);
-        let sdp = dress(&text, creds, |mid| peer.carried(mid));
+        let sdp = dress(&text, peer.ice(), |mid| peer.carried(mid));
         peer.offered_last = Some((sdp, peer.mids()));
         self.say_offer(index);
     }

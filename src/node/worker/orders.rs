@@ -51,7 +51,10 @@ impl Worker {
                 self.add_session(session, room, &sid, identity, layout, rights);
             }
             MediaCommand::RemoveSession { session } => self.remove_session(session),
-            MediaCommand::EndRelay { group, person } => self.turn.revoke(RelayUser { worker: None, group, person }),
+            MediaCommand::EndRelay { group, person, may_return } => {
+                let moment = self.moment();
+                self.turn.revoke(RelayUser { worker: None, group, person }, may_return, moment);
+            }
             MediaCommand::Offer { session, sdp, id } => self.offer(session, &sdp, id),
             MediaCommand::Answer { session, sdp, id } => self.answer(session, &sdp, id),
             MediaCommand::Trickle { session, leg, candidate } => self.trickle(session, leg, &candidate),

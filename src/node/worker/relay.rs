@@ -72,7 +72,7 @@ impl Worker {
         }
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         self.clocks.after(self.now.saturating_duration_since(self.clocks.instant))
     }
 }

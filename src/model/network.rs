@@ -1,11 +1,11 @@
-//! A network: an address with the number of bits that count.
+//! Networks: an address with the number of bits that count.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An IPv4 or IPv6 network in CIDR notation (RFC 4632 §3.1), without host bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
+pub struct Network {
     address: IpAddr,
     bits: u8,
 }
@@ -13,7 +13,7 @@ pub struct Prefix {
 /// A text is no network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a network such as 10.0.0.0/8, without bits set behind the prefix")]
-pub struct NoPrefix;
+pub struct NoNetwork;
 
 fn masked(address: IpAddr, bits: u8) -> u128 {
     let (number, width) = match address {
@@ -24,11 +24,17 @@ fn masked(address: IpAddr, bits: u8) -> u128 {
     number.checked_shr(dropped).and_then(|kept| kept.checked_shl(dropped)).unwrap_or(0)
 }
 
-impl Prefix {
-    /// Any address of the network, with the number of bits that all of them share.
+impl Network {
+    /// The IPv4 network `a.b.0.0/bits`.
     #[must_use]
-    pub fn parts(&self) -> (IpAddr, u8) {
-        (self.address, self.bits)
+    pub const fn v4(a: u8, b: u8, bits: u8) -> Self {
+        Self { address: IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)), bits }
+    }
+
+    /// The IPv6 network `first::/bits`.
+    #[must_use]
+    pub const fn v6(first: u16, bits: u8) -> Self {
+        Self { address: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), bits }
     }
 
     /// Whether the address lies in this network; an IPv4 address written as IPv6 counts as IPv4.
@@ -39,21 +45,30 @@ impl Prefix {
     }
 }
 
-impl FromStr for Prefix {
-    type Err = NoPrefix;
+impl FromStr for Network {
+    type Err = NoNetwork;
 
-    fn from_str(text: &str) -> Result<Self, NoPrefix> {
+    fn from_str(text: &str) -> Result<Self, NoNetwork> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| NoPrefix)?;
+        let address: IpAddr = address.parse().map_err(|_| NoNetwork)?;
         let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| NoPrefix))?;
+        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| NoNetwork))?;
         if bits > width || masked(address, bits) != masked(address, width) {
-            return Err(NoPrefix);
+            return Err(NoNetwork);
         }
         Ok(Self { address, bits })
+    }
+}
+
+/// The network of one subscriber: an IPv4 address, or the 64 bits of IPv6 behind which one has addresses to choose from.
+#[must_use]
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -62,7 +77,7 @@ mod tests {
     use super::*;
 
     fn has(prefix: &str, address: &str) -> bool {
-        prefix.parse::<Prefix>().unwrap().contains(address.parse().unwrap())
+        prefix.parse::<Network>().unwrap().contains(address.parse().unwrap())
     }
 
     #[test]
@@ -77,7 +92,16 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         for text in ["", "10.0.0.0/33", "10.0.0.1/8", "::1/64", "::/129", "10/8", "host", "10.0.0.0/", "10.0.0.0/-1"] {
-            assert_eq!(text.parse::<Prefix>(), Err(NoPrefix), "{text}");
+            assert_eq!(text.parse::<Network>(), Err(NoNetwork), "{text}");
         }
+    }
+
+    #[test]
+    fn neighbours_in_a_network_are_one_subscriber() {
+        let of = |text: &str| subscriber(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:5::6"));
+        assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
+        assert_ne!(of("203.0.113.1"), of("203.0.113.2"));
+        assert_eq!(of("203.0.113.1"), of("::ffff:203.0.113.1"));
     }
 }
