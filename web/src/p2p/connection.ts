@@ -1,3 +1,4 @@
+import { endsHeadstart, Headstart } from './headstart';
 import { keepRoles } from './role';
 import { fingerprintOf } from './safety';
 import type { Outgoing, PeerNews } from './signal';
@@ -34,6 +35,7 @@ export class Connection {
   private makingOffer = false;
   private ignoring = false;
   private answering = false;
+  private readonly headstart = new Headstart();
   /** Messages are taken one after the other. */
   private turn: Promise<void> = Promise.resolve();
 
@@ -53,8 +55,10 @@ export class Connection {
     });
     const { pc } = this;
     pc.onnegotiationneeded = () => void this.offer();
-    pc.onicecandidate = ({ candidate }) =>
-      listener.send({ type: 'candidate', peer: this.peer, candidate: candidate?.candidate ? candidate : null });
+    pc.onicecandidate = ({ candidate }) => this.found(candidate);
+    pc.onicegatheringstatechange = () => {
+      if (pc.iceGatheringState === 'complete') this.headstart.end();
+    };
     pc.onconnectionstatechange = () => listener.changed();
     pc.onsignalingstatechange = () => listener.changed();
     pc.ondatachannel = ({ channel }) => this.listen(channel);
@@ -94,6 +98,7 @@ export class Connection {
     if (this.pc.signalingState === 'closed') return;
     this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
     this.pc.restartIce();
+    this.headstart.begin();
   }
 
   /** Says again what may have been lost with the connection to the server. */
@@ -106,21 +111,31 @@ export class Connection {
   }
 
   candidate(candidate: RTCIceCandidateInit | null): void {
-    this.next(async () => {
-      try {
-        await this.pc.addIceCandidate(candidate ?? undefined);
-      } catch (error) {
-        // Candidates for an offer that was not taken have no place; of others one less is no harm.
-        if (!this.ignoring) console.warn('a candidate was not taken', (error as Error).name);
-      }
-    });
+    // In the order of the messages: a candidate belongs to the description before it.
+    this.next(async () => this.headstart.after(() => this.next(() => this.add(candidate))));
   }
 
   close(): void {
+    this.headstart.end();
     this.pc.onconnectionstatechange = null;
     this.pc.onsignalingstatechange = null;
     this.channel?.close();
     this.pc.close();
+  }
+
+  private found(candidate: RTCIceCandidate | null): void {
+    if (endsHeadstart(candidate)) this.headstart.end();
+    const message = { type: 'candidate', peer: this.peer, candidate: candidate?.candidate ? candidate : null } as const;
+    this.headstart.after(() => this.listener.send(message));
+  }
+
+  private async add(candidate: RTCIceCandidateInit | null): Promise<void> {
+    try {
+      await this.pc.addIceCandidate(candidate ?? undefined);
+    } catch (error) {
+      // Candidates for an offer that was not taken have no place; of others one less is no harm.
+      if (!this.ignoring) console.warn('a candidate was not taken', (error as Error).name);
+    }
   }
 
   private begin(): void {
@@ -165,6 +180,7 @@ export class Connection {
     if (this.slots.length === 0) return;
     this.makingOffer = true;
     try {
+      this.headstart.begin();
       await this.pc.setLocalDescription();
       this.describe();
     } catch (error) {
@@ -189,6 +205,7 @@ export class Connection {
       this.answering = false;
     }
     if (description.type !== 'offer') return;
+    this.headstart.begin();
     await this.adopt();
     await pc.setLocalDescription();
     this.describe();
