@@ -43,6 +43,14 @@ try {
   const open = await check(network, ...link);
   assert.deepEqual([open.code, open.bad], [0, []], open.text);
 
+  // A link into a room of two opens its own signalling, and leaves the seat free again.
+  await server.call('POST', '/v1/rooms', { body: { id: 'two', mode: 'p2p' } });
+  const invitation = await server.call('POST', '/v1/rooms/two/invitations', { body: { kind: 'link', role: 'guest' } });
+  for (let seat = 0; seat < 3; seat++) {
+    const two = await check(network, invitation.json().link, '--fingerprint', sha);
+    assert.deepEqual([two.code, two.bad], [0, []], two.text);
+  }
+
   network.allow('tcp dport 443 accept');
   const blocked = await check(network, ...link);
   assert.deepEqual([blocked.code, blocked.bad], [1, ['stun-udp', 'turn-udp']], blocked.text);

@@ -27,6 +27,9 @@ export class Network {
     });
     network.inside = ['nsenter', '-t', String(pid), '-n', '--'];
     run('ip', 'link', 'add', 'server0', 'type', 'veth', 'peer', 'name', 'client0', 'netns', String(pid));
+    // Addresses that IPv6 makes up come late, and each is a change of network to a browser.
+    run('ip', 'link', 'set', 'server0', 'addrgenmode', 'none');
+    network.do('ip', 'link', 'set', 'client0', 'addrgenmode', 'none');
     run('ip', 'addr', 'add', `${SERVER}/24`, 'dev', 'server0');
     run('ip', 'link', 'set', 'server0', 'up');
     network.do('ip', 'link', 'set', 'lo', 'up');

@@ -45,7 +45,10 @@ export class Plain {
   /** Someone in a room. `how` goes to the page's `enter`; a `token` in it replaces the usual one. */
   async join(room, identity, how = {}) {
     const person = await this.open(identity);
-    await person.enter({ url: this.server.signal, token: this.server.token('--room', room, '--identity', identity), ...how });
+    const who = ['--room', room, '--identity', identity];
+    // Clients of the SFU are not told of the relay by UDP, for ICE needs none of it there; whoever wants it brings its servers.
+    const servers = how.relay === 'udp' ? JSON.parse(this.server.token('--ice', ...who)).iceServers : undefined;
+    await person.enter({ url: this.server.signal, token: this.server.token(...who), servers, ...how });
     return person;
   }
 

@@ -49,12 +49,12 @@ const WAYS = {
   tls: (url) => url.startsWith('turns:'),
 };
 
-/** From now on PeerConnections go through the relay only, by one of its ways. */
-function onlyThroughRelay(way) {
+/** From now on PeerConnections go through the relay only, by one of its ways; `servers` stand in for those of the join. */
+function onlyThroughRelay(way, servers) {
   const narrow = (config = {}) => ({
     ...config,
     iceTransportPolicy: 'relay',
-    iceServers: (config.iceServers ?? [])
+    iceServers: (servers ?? config.iceServers ?? [])
       .map((server) => ({ ...server, urls: [server.urls].flat().filter(WAYS[way]) }))
       .filter((server) => server.urls.length > 0),
   });
@@ -86,8 +86,8 @@ window.pairs = async () => {
 };
 
 /** Joins; with `audio` and `video` it publishes too. With `relay` (udp, tcp, tls) media go through the relay only. */
-window.enter = async ({ url, token, audio, video, relay, autoSubscribe = true, ...rest }) => {
-  if (relay) onlyThroughRelay(relay);
+window.enter = async ({ url, token, audio, video, relay, servers, autoSubscribe = true, ...rest }) => {
+  if (relay) onlyThroughRelay(relay, servers);
   const room = await makeRoom(rest);
   if (rest.key) await room.setE2EEEnabled(true);
   await room.connect(url, token, { autoSubscribe });
