@@ -26,10 +26,15 @@ use super::sdp::{Carried, Ice, Section};
 use super::worker::WorkerConfig;
 use crate::turn::Flow;
 
+/// STUN messages begin with 0 to 3 (RFC 7983 §7).
+const STUN_MAX: u8 = 3;
 /// Most remote addresses that one peer may have proved; the oldest makes room.
 pub(super) const PATHS_MAX: usize = 8;
 /// A path that was not proved for so long while another was is dead: clients check theirs every 2 to 5 seconds.
 const PATH_STALE: Duration = Duration::from_secs(5);
+/// The same, where the client says by its checks that it has chosen the other one. Those who nominate every way at first
+/// (RFC 5245 §8.1.1.2) check all of them more often.
+pub(super) const PATH_LEFT: Duration = Duration::from_secs(1);
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
@@ -37,7 +42,7 @@ pub(super) const DATA_MAX: u32 = 64 * 1024;
 /// Packets kept for answering NACKs, per video stream; at most a second's worth at 2.5 Mbit/s.
 const RESEND_VIDEO: usize = 300;
 /// The estimate before the first feedback: what two good video streams need.
-const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
+pub(super) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
 /// The number of the dependency descriptor among the header extensions, as far as the client does not say otherwise.
 const DESCRIPTOR_ID: u8 = 12;
 /// A client that sends media or reports leaves no longer pause than this between two datagrams.
@@ -193,6 +198,8 @@ pub(super) struct Path {
     pub flow: Flow,
     /// When it was proved last.
     pub proved: Instant,
+    /// Whether the client's last check of it nominated it (RFC 8445 §7.3.1.5).
+    pub nominated: bool,
 }
 
 impl Path {
@@ -254,6 +261,8 @@ pub(super) struct Peer {
     pub creds: IceCreds,
     /// How often ICE was restarted.
     pub generation: u8,
+    /// When it came back by another way, until its reports are of that one.
+    pub moved: Option<Instant>,
     /// The one that was proved last comes first.
     pub paths: Vec<Path>,
     pub sections: Vec<OutSection>,
@@ -361,6 +370,7 @@ impl Peer {
             leg: spec.leg,
             creds: spec.creds,
             generation: 0,
+            moved: None,
             paths: Vec::new(),
             sections: Vec::new(),
             streams: Vec::new(),
@@ -414,17 +424,19 @@ impl Peer {
     /// Where a datagram to `remote` goes to and leaves from.
     ///
     /// str0m keeps to a nominated pair for 15 s after its last check. Where a NAT gave the client another port
-    /// meanwhile, or a firewall took its UDP away, what is proved now is better.
+    /// meanwhile, or a firewall took its UDP away, what is proved now is better. Checks and their answers keep to their way,
+    /// or it could never be proved again.
     pub fn way_to(&self, transmit: &Transmit, otherwise: SocketAddr) -> Flow {
         let (remote, tcp) = (transmit.destination, transmit.proto == Protocol::Tcp);
         let Some(path) = self.paths.iter().find(|path| path.flow.remote == remote && path.flow.stream.is_some() == tcp) else {
             return Flow { remote, local: otherwise, stream: None };
         };
-        let newest = self.paths.first().unwrap_or(path);
-        let stale = newest.proved.saturating_duration_since(path.proved) >= PATH_STALE;
-        // The answer to a check goes back by the way that was checked, or that way could never be proved again.
-        let answer = transmit.contents.starts_with(&BINDING_RESPONSE);
-        if stale && !answer { newest.flow } else { path.flow }
+        let better = self.paths.first().filter(|newest| {
+            let patience = if newest.nominated { PATH_LEFT } else { PATH_STALE };
+            newest.proved.saturating_duration_since(path.proved) >= patience
+        });
+        let stun = transmit.contents.first().is_some_and(|first| *first <= STUN_MAX);
+        better.filter(|_| !stun).unwrap_or(path).flow
     }
 }
 

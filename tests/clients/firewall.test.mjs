@@ -19,7 +19,9 @@ async function scene(name) {
 }
 
 test('with only 443/tcp open a call works', { timeout: 120_000 }, () => scene('only 443/tcp'));
-test('with the two ports open a call works', { timeout: 120_000 }, () => scene('two ports'));
+test('with the two ports open a call goes over UDP', { timeout: 120_000 }, () => scene('two ports'));
 test('with only 443/tcp open two people talk peer to peer', { timeout: 120_000 }, () => scene('only 443/tcp, two people'));
-test('with the two ports open two people talk peer to peer', { timeout: 120_000 }, () => scene('two ports, two people'));
+test('with the two ports open two people talk over UDP', { timeout: 120_000 }, () => scene('two ports, two people'));
 test('when UDP dies in a call, media come back over TCP', { timeout: 300_000 }, () => scene('udp dies'));
+test('a call goes on when a NAT forgets it', { timeout: 120_000 }, () => scene('a NAT rebinds'));
+test('two people talk on when a NAT forgets them', { timeout: 120_000 }, () => scene('a NAT rebinds, two people'));

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use str0m::Input;
 use str0m::net::{Protocol, Receive};
 
-use crate::node::peer::{PATHS_MAX, Path, PeerIndex};
-use crate::node::route::{Route, is_for_relay, local_ufrag};
+use crate::node::peer::{PATH_LEFT, PATHS_MAX, Path, PeerIndex};
+use crate::node::route::{Route, is_for_relay, local_ufrag, nominates};
 use crate::turn::Flow;
 use crate::turn::peers::is_virtual;
 
@@ -85,7 +85,7 @@ impl Worker {
         if refused {
             self.drop_datagram("refused");
         } else if check && !known {
-            self.proved(index, Path { flow, proved: now });
+            self.proved(index, flow, bytes);
         }
         self.last_response = None;
         self.drain(index);
@@ -95,7 +95,7 @@ impl Worker {
         if check && known && !refused {
             // From an address that it knows, str0m admits checks unread; it answers only those with the right password.
             if self.last_response.is_some_and(|(client, id)| client == source && bytes.get(8..20) == Some(&id[..])) {
-                self.proved(index, Path { flow, proved: now });
+                self.proved(index, flow, bytes);
             } else {
                 self.drop_datagram("check");
             }
@@ -103,18 +103,24 @@ impl Worker {
     }
 
     /// A connectivity check came through with the right password: the address is this peer's.
-    fn proved(&mut self, index: PeerIndex, path: Path) {
+    fn proved(&mut self, index: PeerIndex, flow: Flow, check: &[u8]) {
+        let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
-        peer.heard = path.proved;
-        peer.paths.retain(|known| !known.is_like(path.flow));
-        peer.paths.insert(0, path);
-        if peer.paths.len() > PATHS_MAX
-            && let Some(old) = peer.paths.pop()
-        {
+        peer.heard = now;
+        let known = peer.paths.iter().position(|path| path.is_like(flow)).map(|at| peer.paths.remove(at));
+        let nominated = nominates(check);
+        let chosen = nominated && !known.is_some_and(|path| path.nominated);
+        let before = peer.paths.iter().filter(|path| path.nominated).map(|path| path.proved).max();
+        peer.paths.insert(0, Path { flow, proved: now, nominated });
+        let forgotten = if peer.paths.len() > PATHS_MAX { peer.paths.pop() } else { None };
+        if let Some(old) = forgotten {
             self.forget_path(index, &old);
         }
-        let remote = path.flow.remote;
-        if let Some(stream) = path.flow.stream {
+        if chosen && before.is_some_and(|before| now.saturating_duration_since(before) >= PATH_LEFT) {
+            self.moved(index);
+        }
+        let remote = flow.remote;
+        if let Some(stream) = flow.stream {
             self.by_stream.insert(stream, index);
             return;
         }

@@ -191,7 +191,7 @@ impl Worker {
     }
 
     /// Asks the publisher for a keyframe, unless it was asked within the last half second.
-    fn request_keyframe(&mut self, room: RoomIndex, track: TrackIndex, quality: Quality) {
+    pub(super) fn request_keyframe(&mut self, room: RoomIndex, track: TrackIndex, quality: Quality) {
         let now = self.now;
         let Some(media) = self.room_mut(room).and_then(|room| room.track_mut(track)) else { return };
         let throttle = &mut media.keyframes[quality.index()];

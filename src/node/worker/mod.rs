@@ -6,6 +6,7 @@ mod drain;
 mod fault;
 mod forged;
 mod forward;
+mod moved;
 mod negotiate;
 mod orders;
 mod quality;

@@ -25,6 +25,7 @@ impl Worker {
         if self.silence_at.is_none_or(|due| due > self.now) {
             return;
         }
+        self.settle_moved();
         self.silence_at = if self.sessions.is_empty() { None } else { Some(self.now + LOOK) };
         let silent: Vec<_> = self
             .sessions

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { launchChromium, watch } from '../harness/chromium.mjs';
 import { Guest } from '../harness/guest.mjs';
-import { Network, SERVER } from '../harness/network.mjs';
+import { Network, OUTSIDE, SERVER } from '../harness/network.mjs';
 import { Partner } from '../harness/partner.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/until.mjs';
@@ -125,6 +125,34 @@ const SCENES = {
     }
     console.log(`media were back after ${took.join(', ')} ms`);
     assert.ok(Math.min(...took) <= BACK_WITHIN, `media took ${took.join(', ')} ms to come back`);
+  },
+
+  async 'a NAT rebinds'(network, server) {
+    network.allow(...TWO_PORTS);
+    network.translate(OUTSIDE[0]);
+    const [anna, bert] = await meet(network, server);
+    await directly([anna, bert]);
+    network.translate(OUTSIDE[1]);
+    const rebound = Date.now();
+    // Its address is another one, and nobody told the browser: the server follows the next check.
+    for (const [one, other] of [[anna, bert], [bert, anna]]) {
+      const still = await frames(one, other);
+      await until(`${one.name} to see ${other.name} again`, async () => (await frames(one, other)) > still + 30, { within: 20_000 });
+    }
+    console.log(`media were back after ${Date.now() - rebound} ms`);
+    await directly([anna, bert]);
+    await Promise.all([anna.meets([bert]), bert.meets([anna])]);
+  },
+
+  async 'a NAT rebinds, two people'(network, server) {
+    network.allow(...TWO_PORTS);
+    network.translate(OUTSIDE[0]);
+    const two = await pair(network, server);
+    network.translate(OUTSIDE[1]);
+    const rebound = Date.now();
+    // To the relay that is somebody else: the browsers take their relayed addresses by TCP, which no NAT forgot.
+    for (const one of two) await one.receives('camera', { frames: 30 });
+    console.log(`media were back after ${Date.now() - rebound} ms`);
   },
 };
 

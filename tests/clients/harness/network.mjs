@@ -9,6 +9,8 @@ import { until } from './until.mjs';
 /** Addresses of documentation (RFC 5737), so that nothing takes them for a private network. */
 export const SERVER = '203.0.113.1';
 const CLIENT = '203.0.113.2';
+/** What the server sees of the client behind its NAT, before and after the NAT has forgotten it. */
+export const OUTSIDE = ['203.0.113.3', '203.0.113.4'];
 
 const run = (command, ...args) => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
@@ -36,6 +38,8 @@ export class Network {
     network.do('ip', 'addr', 'add', `${CLIENT}/24`, 'dev', 'client0');
     network.do('ip', 'link', 'set', 'client0', 'up');
     network.do('ip', 'route', 'add', 'default', 'via', SERVER);
+    const [{ address }] = JSON.parse(network.do('ip', '-j', 'link', 'show', 'client0'));
+    for (const outside of OUTSIDE) run('ip', 'neigh', 'add', outside, 'lladdr', address, 'dev', 'server0');
     return network;
   }
 
@@ -46,7 +50,7 @@ export class Network {
 
   /** Lets out only what `rules` accept, such as `tcp dport 443 accept`; answers come back. */
   allow(...rules) {
-    const text = `
+    this.load(`
       table inet fw {}
       flush table inet fw
       table inet fw {
@@ -61,7 +65,28 @@ export class Network {
           tcp flags ack tcp sport { 443 } accept
           ${rules.some((rule) => rule.includes('udp')) ? 'udp sport { 443, 3478 } accept' : ''}
         }
-      }`;
+      }`);
+  }
+
+  /** Media leave by UDP from the address `outside`, and only what is sent there comes back: a NAT that forgets nothing by itself. */
+  translate(outside) {
+    this.load(`
+      table ip nat_fw {}
+      flush table ip nat_fw
+      table ip nat_fw {
+        chain out {
+          type filter hook postrouting priority 0; policy accept;
+          udp dport 3478 ip saddr ${CLIENT} ip saddr set ${outside}
+        }
+        chain in {
+          type filter hook prerouting priority -300; policy accept;
+          udp sport 3478 ip daddr ${CLIENT} drop
+          udp sport 3478 ip daddr ${outside} ip daddr set ${CLIENT}
+        }
+      }`);
+  }
+
+  load(text) {
     const file = path.join(this.dir, 'rules.nft');
     writeFileSync(file, text);
     this.do('nft', '-f', file);
