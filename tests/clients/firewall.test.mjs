@@ -25,3 +25,4 @@ test('with the two ports open two people talk over UDP', { timeout: 120_000 }, (
 test('when UDP dies in a call, media come back over TCP', { timeout: 300_000 }, () => scene('udp dies'));
 test('a call goes on when a NAT forgets it', { timeout: 120_000 }, () => scene('a NAT rebinds'));
 test('two people talk on when a NAT forgets them', { timeout: 120_000 }, () => scene('a NAT rebinds, two people'));
+test('the page tests the connection and names the missing rule', { timeout: 120_000 }, () => scene('the page tests the connection'));

@@ -22,7 +22,7 @@ export async function openRoom(shell: Shell, link: RoomLink): Promise<void> {
   if (!ticket) return;
   let name = '';
   for (;;) {
-    const setup = await setupPage(shell, ticket.claims, name);
+    const setup = await setupPage(shell, ticket, name);
     name = setup.name;
     const reason = await callPage(shell, ticket, setup);
     await goodbyePage(shell, reason);

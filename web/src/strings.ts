@@ -55,6 +55,57 @@ export const strings = {
     en: 'No microphone found. Nobody will hear you.',
   },
 
+  'probe.title': { de: 'Ihre Verbindung', en: 'Your connection' },
+  'probe.hint': {
+    de: 'Der Test schickt für einige Sekunden Datenpakete über den Server zu Ihnen zurück. Niemand im Raum merkt davon etwas.',
+    en: 'The test sends packets through the server back to you for a few seconds. Nobody in the room notices.',
+  },
+  'probe.go': { de: 'Verbindung testen', en: 'Test the connection' },
+  'probe.again': { de: 'Noch einmal testen', en: 'Test again' },
+  'probe.https': { de: 'Der Server {host} antwortet.', en: 'The server {host} answers.' },
+  'probe.httpsBad': {
+    de: 'Der Server {host} antwortet nicht. Bitte prüfen Sie Ihre Internetverbindung.',
+    en: 'The server {host} does not answer. Please check your internet connection.',
+  },
+  'probe.refused': {
+    de: 'Der Server lässt diesen Link nicht mehr ein. Bitte lassen Sie sich einen neuen geben.',
+    en: 'The server does not let this link in any more. Please ask for a new one.',
+  },
+  'probe.webSocketName': { de: 'Dauerhafte Verbindung (WebSocket)', en: 'Lasting connection (WebSocket)' },
+  'probe.webSocket': { de: 'Dauerhafte Verbindungen (WebSocket) funktionieren.', en: 'Lasting connections (WebSocket) work.' },
+  'probe.webSocketBad': {
+    de: 'Ein Proxy oder eine Firewall lässt keine WebSockets durch. Bitten Sie Ihre IT, {host} ohne Inspektion durchzulassen.',
+    en: 'A proxy or firewall lets no WebSockets through. Ask your IT to let {host} through without inspection.',
+  },
+  'probe.udpName': { de: 'Bild und Ton über UDP', en: 'Picture and sound over UDP' },
+  'probe.udp': { de: 'Bild und Ton kommen über UDP durch, den besten Weg.', en: 'Picture and sound get through over UDP, the best way.' },
+  'probe.udpBad': {
+    de: 'UDP ist gesperrt; Gespräche gehen über TCP, mit mehr Verzögerung. Die Regel für Ihre IT: {rule} nach {host} hinauslassen.',
+    en: 'UDP is blocked; calls go over TCP, with more delay. The rule for your IT: let {rule} out to {host}.',
+  },
+  'probe.tcpName': { de: 'Bild und Ton über TCP', en: 'Picture and sound over TCP' },
+  'probe.tcp': { de: 'Bild und Ton kommen über TCP durch.', en: 'Picture and sound get through over TCP.' },
+  'probe.tcpBad': {
+    de: 'TCP ohne TLS wird gefiltert ({rule} nach {host}). Wo TLS funktioniert, geht es ohne.',
+    en: 'TCP without TLS is filtered ({rule} to {host}). Calls do without it where TLS works.',
+  },
+  'probe.tlsName': { de: 'Bild und Ton über TLS', en: 'Picture and sound over TLS' },
+  'probe.tls': { de: 'Bild und Ton kommen über TLS durch.', en: 'Picture and sound get through over TLS.' },
+  'probe.tlsBad': {
+    de: 'Bild und Ton kommen nicht über TLS durch. Die Regel für Ihre IT: {rule} nach {host} hinauslassen, ohne Inspektion. Ein selbst ausgestelltes Zertifikat kann auch der Grund sein.',
+    en: 'Picture and sound do not get through over TLS. The rule for your IT: let {rule} out to {host}, without inspection. A self-signed certificate can be the cause as well.',
+  },
+  'probe.loopName': { de: 'Pakete hin und zurück', en: 'Packets there and back' },
+  'probe.loop': {
+    de: '{lost} von {sent} Paketen gingen verloren, hin und zurück in {ms} ms.',
+    en: '{lost} of {sent} packets were lost, there and back in {ms} ms.',
+  },
+  'probe.loopPoor': {
+    de: '{lost} von {sent} Paketen gingen verloren, hin und zurück in {ms} ms: Bild und Ton werden stocken.',
+    en: '{lost} of {sent} packets were lost, there and back in {ms} ms: picture and sound will stutter.',
+  },
+  'probe.loopBad': { de: 'Über den Server kamen keine Pakete zurück.', en: 'No packets came back through the server.' },
+
   'link.incompleteTitle': { de: 'Der Link ist unvollständig', en: 'The link is incomplete' },
   'link.noToken': {
     de: 'In Ihrem Link fehlt die Zugangsberechtigung. Bitte öffnen Sie den vollständigen Link aus Ihrer Einladung oder bitten Sie um einen neuen.',

@@ -90,7 +90,39 @@ const way = (one) =>
     }
   });
 
+/** What the page's own test says of each rung. */
+async function rungs(network, server, ...rules) {
+  network.allow(...rules);
+  const one = await guest(network, 'Anna');
+  await one.page.goto(server.run.host_link);
+  await one.page.getByTestId('check-connection').click();
+  const said = () =>
+    one.page.evaluate(() => Object.fromEntries([...document.querySelectorAll('[data-testid="rung"]')].map((it) => [it.dataset.rung, it.dataset.state])));
+  let states;
+  await until('the test to end', async () => {
+    states = await said();
+    return Object.keys(states).length > 0 && !Object.values(states).includes('wait');
+  }, { within: 60_000, state: said });
+  const udp = await one.page.locator('[data-rung="turn-udp"]').innerText();
+  const loop = await one.page.locator('[data-rung="relay-loop"]').innerText();
+  await one.page.context().close();
+  return { states, udp, loop };
+}
+
 const SCENES = {
+  async 'the page tests the connection'(network, server) {
+    const all = { https: 'ok', websocket: 'ok', 'turn-udp': 'ok', 'turn-tcp': 'ok', 'turn-tls': 'ok', 'relay-loop': 'ok' };
+    const open = await rungs(network, server, ...TWO_PORTS);
+    assert.deepEqual(open.states, all, JSON.stringify(open));
+    assert.match(open.loop, /0 of 50 packets were lost/);
+    const blocked = await rungs(network, server, ...TLS_ONLY);
+    assert.deepEqual(blocked.states, { ...all, 'turn-udp': 'bad' }, JSON.stringify(blocked));
+    assert.match(blocked.udp, /let 3478\/udp out to 203\.0\.113\.1/);
+    // Nobody was seen in the room.
+    const { participants } = (await server.call('GET', '/v1/rooms')).json().rooms?.[0] ?? { participants: 0 };
+    assert.equal(participants, 0);
+  },
+
   async 'only 443/tcp, two people'(network, server) {
     network.allow(...TLS_ONLY);
     for (const one of await pair(network, server)) assert.match(await way(one), /^(tls|tcp)$/);

@@ -13,6 +13,16 @@ export interface Admission {
   token: string;
   /** Whether media goes through the server or straight to the other person; the room decides, once and for all. */
   mode: 'sfu' | 'p2p';
+  /** The relay, by all its ways. */
+  iceServers: RTCIceServer[];
+}
+
+/** What the server answers, or the problem it has. */
+interface Answer {
+  token?: string;
+  mode?: string;
+  ice_servers?: RTCIceServer[];
+  type?: string;
 }
 
 interface Credentials {
@@ -28,8 +38,10 @@ export async function admission({ token, claims }: Credentials): Promise<Admissi
     body: JSON.stringify(claims?.invitation ? { invitation: token } : { token }),
   }).catch(() => undefined);
   if (!answer) throw new NotAdmitted('unreachable');
-  const body = (await answer.json().catch(() => ({}))) as Partial<Admission> & { type?: string };
-  if (answer.ok && body.token) return { token: body.token, mode: body.mode === 'p2p' ? 'p2p' : 'sfu' };
+  const body = (await answer.json().catch(() => ({}))) as Answer;
+  if (answer.ok && body.token) {
+    return { token: body.token, mode: body.mode === 'p2p' ? 'p2p' : 'sfu', iceServers: body.ice_servers ?? [] };
+  }
   throw new NotAdmitted(reasonOfProblem(answer.status, body.type, claims?.expiresAt));
 }
 

@@ -1,0 +1,47 @@
+import type { Admission } from '../call/admission';
+import type { StringKey } from '../strings';
+import { h } from '../ui/dom';
+import { say } from '../ui/i18n';
+import { icon, setIcon } from '../ui/icons';
+import { climb, RUNGS, type Rung, type Said } from './ladder';
+
+const NAMES: Record<Rung, StringKey> = {
+  https: 'check.server',
+  websocket: 'probe.webSocketName',
+  'turn-udp': 'probe.udpName',
+  'turn-tcp': 'probe.tcpName',
+  'turn-tls': 'probe.tlsName',
+  'relay-loop': 'probe.loopName',
+};
+
+/** A card with a button that tests the way of a call, rung by rung. */
+export function connectionCard(admit: () => Promise<Admission>): HTMLElement {
+  const go = h('button', { type: 'button', class: 'secondary', t: 'probe.go', 'data-testid': 'check-connection' });
+  const list = h('ul', { class: 'checks', 'aria-live': 'polite' });
+  go.addEventListener('click', () => {
+    go.disabled = true;
+    const rows = new Map(RUNGS.map((rung) => [rung, row(rung)]));
+    list.replaceChildren(...[...rows.values()].map(({ el }) => el));
+    void climb(admit, (rung, said) => rows.get(rung)?.tell(said)).finally(() => {
+      // What an earlier rung made pointless is not shown as if it still ran.
+      for (const { el } of rows.values()) if (el.dataset.state === 'wait') el.remove();
+      go.disabled = false;
+      say(go, 'probe.again');
+    });
+  });
+  return h('div', { class: 'card' }, h('h2', { t: 'probe.title' }), h('p', { class: 'hint', t: 'probe.hint' }), go, list);
+}
+
+function row(rung: Rung) {
+  const state = h('span', { class: 'sr-only', t: 'check.wait' });
+  const mark = icon('wait');
+  const words = h('span', { t: NAMES[rung] });
+  const el = h('li', { 'data-state': 'wait', 'data-testid': 'rung', 'data-rung': rung }, mark, h('span', {}, state, ' ', words));
+  const tell = (said: Said): void => {
+    el.dataset.state = said.ok ? 'ok' : 'bad';
+    setIcon(mark, said.ok ? 'ok' : 'bad');
+    say(state, said.ok ? 'check.ok' : 'check.bad');
+    say(words, said.words, said.params);
+  };
+  return { el, tell };
+}
