@@ -43,7 +43,8 @@ pub(super) struct TokenArgs {
     /// The server's configuration file, if it sets turn.secrets
     #[arg(long, value_name = "FILE", requires = "ice")]
     config: Option<PathBuf>,
-    /// How long the token is good: 90s, 15m, 1h, 7d
+    /// How long the token is good: 90s, 15m, 1h, 7d. With --ice leave it at 1h for somebody who was in the room within the hour:
+    /// shorter ones count as made before
     #[arg(long, value_parser = span::parse, default_value = "1h")]
     ttl: Duration,
     #[command(flatten)]

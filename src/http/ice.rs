@@ -87,7 +87,7 @@ pub fn for_guest(state: &AppState, room: &RoomId, identity: &str, reached: Optio
 
 /// As LiveKit's clients want them: connections only. libwebrtc takes whatever comes from the address of a STUN server, or of
 /// a relay in UDP, for an answer to its own requests there, so that a candidate of the SFU at that address never passes its
-/// checks; and where UDP reaches the relay, it reaches the SFU.
+/// checks; and where UDP reaches the relay, it reaches the SFU, as long as the advertised addresses are of the client's kind.
 #[must_use]
 pub fn wire(servers: &[IceServer]) -> Vec<lk::IceServer> {
     let one = |server: &IceServer| lk::IceServer {

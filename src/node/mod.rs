@@ -2,6 +2,7 @@
 
 pub mod conceal;
 pub mod control;
+mod paths;
 mod peer;
 pub mod request;
 pub mod route;

@@ -22,19 +22,13 @@ use crate::sfu::fmtp::Route;
 use crate::sfu::layers::LayerSelector;
 use crate::sfu::rewrite::{Rewriter, Start};
 
+use super::paths::Paths;
 use super::sdp::{Carried, Ice, Section};
 use super::worker::WorkerConfig;
 use crate::turn::Flow;
 
 /// STUN messages begin with 0 to 3 (RFC 7983 §7).
 const STUN_MAX: u8 = 3;
-/// Most remote addresses that one peer may have proved; the oldest makes room.
-pub(super) const PATHS_MAX: usize = 8;
-/// A path that was not proved for so long while another was is dead: clients check theirs every 2 to 5 seconds.
-const PATH_STALE: Duration = Duration::from_secs(5);
-/// The same, where the client says by its checks that it has chosen the other one. Those who nominate every way at first
-/// (RFC 5245 §8.1.1.2) check all of them more often.
-pub(super) const PATH_LEFT: Duration = Duration::from_secs(1);
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
@@ -192,23 +186,6 @@ impl Want {
     }
 }
 
-/// A proved way to the client.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Path {
-    pub flow: Flow,
-    /// When it was proved last.
-    pub proved: Instant,
-    /// Whether the client's last check of it nominated it (RFC 8445 §7.3.1.5).
-    pub nominated: bool,
-}
-
-impl Path {
-    /// Whether it is this way. Which of our addresses the client used may change.
-    pub fn is_like(&self, flow: Flow) -> bool {
-        self.flow.remote == flow.remote && self.flow.stream == flow.stream
-    }
-}
-
 /// Data channels by LiveKit's labels.
 #[derive(Default)]
 pub(super) struct Channels {
@@ -263,8 +240,7 @@ pub(super) struct Peer {
     pub generation: u8,
     /// When it came back by another way, until its reports are of that one.
     pub moved: Option<Instant>,
-    /// The one that was proved last comes first.
-    pub paths: Vec<Path>,
+    pub paths: Paths,
     pub sections: Vec<OutSection>,
     pub streams: Vec<InStream>,
     pub wants: Vec<Want>,
@@ -371,7 +347,7 @@ impl Peer {
             creds: spec.creds,
             generation: 0,
             moved: None,
-            paths: Vec::new(),
+            paths: Paths::default(),
             sections: Vec::new(),
             streams: Vec::new(),
             wants: Vec::new(),
@@ -421,22 +397,13 @@ impl Peer {
         self.silent = false;
     }
 
-    /// Where a datagram to `remote` goes to and leaves from.
-    ///
-    /// str0m keeps to a nominated pair for 15 s after its last check. Where a NAT gave the client another port
-    /// meanwhile, or a firewall took its UDP away, what is proved now is better. Checks and their answers keep to their way,
-    /// or it could never be proved again.
-    pub fn way_to(&self, transmit: &Transmit, otherwise: SocketAddr) -> Flow {
+    /// Where a datagram goes to and leaves from; nowhere, if the client's connection is closed and there is no other way.
+    /// Checks and their answers keep to their way, or it could never be proved again.
+    pub fn way_to(&self, transmit: &Transmit, otherwise: SocketAddr) -> Option<Flow> {
         let (remote, tcp) = (transmit.destination, transmit.proto == Protocol::Tcp);
-        let Some(path) = self.paths.iter().find(|path| path.flow.remote == remote && path.flow.stream.is_some() == tcp) else {
-            return Flow { remote, local: otherwise, stream: None };
-        };
-        let better = self.paths.first().filter(|newest| {
-            let patience = if newest.nominated { PATH_LEFT } else { PATH_STALE };
-            newest.proved.saturating_duration_since(path.proved) >= patience
-        });
         let stun = transmit.contents.first().is_some_and(|first| *first <= STUN_MAX);
-        better.filter(|_| !stun).unwrap_or(path).flow
+        let known = if stun { self.paths.to(remote, tcp) } else { self.paths.for_media(remote, tcp) };
+        known.or((!tcp).then_some(Flow { remote, local: otherwise, stream: None }))
     }
 }
 

@@ -14,9 +14,6 @@ pub const ROUTES_MAX: usize = 65_536;
 pub const ROUTE_LIFETIME: Duration = Duration::from_mins(1);
 /// The cookie of every STUN message (RFC 8489 §5).
 const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-/// Types of attributes (RFC 8489 §18.3, RFC 8445 §16.1).
-const USERNAME: u16 = 0x0006;
-const USE_CANDIDATE: u16 = 0x0025;
 /// How a Binding request begins.
 const BINDING_REQUEST: [u8; 2] = [0, 1];
 
@@ -82,19 +79,9 @@ pub fn named_worker(message: &[u8], workers: usize) -> Option<WorkerIndex> {
     }
 }
 
-/// Whether a STUN Binding request bears USE-CANDIDATE (RFC 8445 §7.1.2).
-#[must_use]
-pub fn nominates(check: &[u8]) -> bool {
-    attribute(check, USE_CANDIDATE).is_some()
-}
-
-/// The value of a STUN message's USERNAME.
-fn username(message: &[u8]) -> Option<&[u8]> {
-    attribute(message, USERNAME)
-}
-
-/// The value of the first such attribute of a STUN message (RFC 8489 §14), `None` for anything else, however malformed.
-fn attribute(datagram: &[u8], wanted: u16) -> Option<&[u8]> {
+/// The value of a STUN message's USERNAME, `None` for anything else, however malformed.
+fn username(datagram: &[u8]) -> Option<&[u8]> {
+    const USERNAME: u16 = 0x0006;
     if datagram.len() < 20 || datagram[4..8] != MAGIC {
         return None;
     }
@@ -103,7 +90,7 @@ fn attribute(datagram: &[u8], wanted: u16) -> Option<&[u8]> {
         let kind = u16::from_be_bytes([rest[0], rest[1]]);
         let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
         let value = rest.get(4..4 + len)?;
-        if kind == wanted {
+        if kind == USERNAME {
             return Some(value);
         }
         rest = rest.get(4 + len.next_multiple_of(4)..)?;
@@ -226,10 +213,6 @@ mod tests {
         for end in 0..datagram.len() {
             let _ = local_ufrag(&datagram[..end]);
         }
-        assert!(!nominates(&datagram));
-        let mut nominating = datagram;
-        nominating.extend([0, 0x25, 0, 0]);
-        assert!(nominates(&nominating) && !nominates(&nominating[..nominating.len() - 1]));
     }
 
     #[test]

@@ -151,7 +151,7 @@ const PREFERENCE_MAX: u32 = 79;
 
 impl Ice<'_> {
     /// The type preference of a candidate: it decides which pair a client takes, for its own is always further from the
-    /// middle (RFC 8445 §6.1.2.3). UDP comes first, and any candidate of a restart before all of the time before: libwebrtc
+    /// middle (RFC 8445 §6.1.2.3). UDP comes first, and any candidate of a restart (of the first 34) before all of the time before: libwebrtc
     /// keeps to the old pair as long as that has the highest priority, for seconds after it died.
     fn preference(self, udp: bool) -> u32 {
         (PREFERENCE_MIN + 2 * u32::from(self.generation) + u32::from(udp)).min(PREFERENCE_MAX - 1 + u32::from(udp))

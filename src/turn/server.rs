@@ -162,9 +162,10 @@ impl Turn {
     /// gets others; those of this very second are good for both stays.
     pub fn revoke(&mut self, user: RelayUser, may_return: bool, now: Moment) {
         let until = if may_return { now.unix_seconds().saturating_add(LIFETIME_S) } else { u64::MAX };
-        if self.revoked.insert(user.person, until).is_none() {
-            self.revoked_order.push_back(user.person);
+        if self.revoked.insert(user.person, until).is_some() {
+            self.revoked_order.retain(|person| *person != user.person);
         }
+        self.revoked_order.push_back(user.person);
         if self.revoked_order.len() > REVOKED_MAX
             && let Some(oldest) = self.revoked_order.pop_front()
         {

@@ -67,10 +67,6 @@ export const strings = {
     de: 'Der Server {host} antwortet nicht. Bitte prüfen Sie Ihre Internetverbindung.',
     en: 'The server {host} does not answer. Please check your internet connection.',
   },
-  'probe.refused': {
-    de: 'Der Server lässt diesen Link nicht mehr ein. Bitte lassen Sie sich einen neuen geben.',
-    en: 'The server does not let this link in any more. Please ask for a new one.',
-  },
   'probe.webSocketName': { de: 'Dauerhafte Verbindung (WebSocket)', en: 'Lasting connection (WebSocket)' },
   'probe.webSocket': { de: 'Dauerhafte Verbindungen (WebSocket) funktionieren.', en: 'Lasting connections (WebSocket) work.' },
   'probe.webSocketBad': {

@@ -45,6 +45,16 @@ test('a new search holds anew and keeps what waits', () => {
   expect(done).toEqual([1, 2]);
 });
 
+test('what is held is forgotten with the connection', () => {
+  const done: number[] = [];
+  const headstart = new Headstart();
+  headstart.begin();
+  headstart.after(() => done.push(1));
+  headstart.cancel();
+  vi.advanceTimersByTime(HEADSTART_MS);
+  expect(done).toEqual([]);
+});
+
 test('only the relay by UDP, or the end of all candidates, ends it', () => {
   const one = (type: RTCIceCandidateType, relayProtocol: 'udp' | 'tcp' | 'tls' | null) => ({ candidate: 'candidate:1', type, relayProtocol });
   expect(endsHeadstart(one('relay', 'udp'))).toBe(true);

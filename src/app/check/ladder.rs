@@ -19,6 +19,7 @@ use super::web;
 use crate::http::certificate::Presented;
 use crate::http::ice::IceServer;
 use crate::io::clock;
+use crate::io::tls::fingerprint;
 
 /// What a rung has to say.
 type Said = (Outcome, String);
@@ -36,21 +37,20 @@ struct Ladder<'a> {
     address: Option<SocketAddr>,
     /// Whether the token may be shown to whoever presented the certificate.
     trusted: bool,
+    /// That certificate: every later connection must present it too.
+    seen: Option<Fingerprint>,
 }
 
 /// Walks the whole ladder.
 pub async fn climb(task: Task, begin: &mut dyn FnMut(&'static str)) -> Report {
     let known = Known { host: task.target.host.clone(), ips: Vec::new() };
-    let mut ladder = Ladder { task, begin, began: Instant::now(), report: Report::default(), known, address: None, trusted: false };
+    let mut ladder =
+        Ladder { task, begin, began: Instant::now(), report: Report::default(), known, address: None, trusted: false, seen: None };
     let addresses = ladder.resolve().await;
     ladder.secure(&addresses).await;
     let (session, servers) = ladder.join().await;
     let task = &ladder.task;
-    let offer = if session.is_some() && !servers.is_empty() {
-        Offer::of(&servers)
-    } else {
-        Offer::usual(&task.target.host, task.target.port, &task.udp)
-    };
+    let offer = if servers.is_empty() { Offer::usual(&task.target.host, task.target.port, &task.udp) } else { Offer::of(&servers) };
     ladder.stun(&offer).await;
     let mut working = Vec::new();
     for kind in [Kind::Udp, Kind::Tcp, Kind::Tls] {
@@ -126,6 +126,7 @@ impl Ladder<'_> {
         let asked = self.began.elapsed();
         let presented = answer.as_ref().ok().and_then(|answer| presented(&answer.body));
         let ours = self.ours(&shown, presented);
+        self.seen = Some(shown.fingerprint);
         self.trusted = shown.trust == Trust::Vouched || matches!(ours, Ours::Proven | Ours::Said);
         let authority = self.task.target.authority();
         let (outcome, told) = certificate::judge(&Evidence { shown: &shown, ours, local: self.task.local, authority: &authority });
@@ -214,7 +215,16 @@ impl Ladder<'_> {
             return (None, Vec::new());
         }
         self.start("websocket");
-        let admission = self.admission(address).await;
+        let admission = match self.admission(address).await {
+            Ok(admission) => admission,
+            Err(fault) => {
+                let told = format!(
+                    "HTTPS works, but the server does not answer who may join ({fault}): does something in between hold POST requests back?"
+                );
+                self.end("websocket", (Outcome::Failed, told));
+                return (None, Vec::new());
+            }
+        };
         let (said, session) = match self.open(address, admission.as_ref()).await {
             Ok(session) => ((Outcome::Fine, String::new()), Some(session)),
             Err(refused) => (self.refusal(refused), None),
@@ -224,15 +234,15 @@ impl Ladder<'_> {
     }
 
     /// How the token's owner comes in. Who is refused here is refused in the same words when the session begins.
-    async fn admission(&self, address: SocketAddr) -> Option<Admission> {
-        for wanted in Admission::wants(self.task.token.as_deref()?) {
-            let stream = self.cover(address).await.ok()?;
-            let answer = web::post(stream, &self.task.target.authority(), Admission::PATH, &wanted).await.ok()?;
+    async fn admission(&self, address: SocketAddr) -> Result<Option<Admission>, Fault> {
+        for wanted in self.task.token.as_deref().map(Admission::wants).into_iter().flatten() {
+            let stream = self.cover(address).await?;
+            let answer = web::post(stream, &self.task.target.authority(), Admission::PATH, &wanted).await?;
             if let Some(admission) = Admission::read(&answer) {
-                return Some(admission);
+                return Ok(Some(admission));
             }
         }
-        None
+        Ok(None)
     }
 
     async fn open(&self, address: SocketAddr, admission: Option<&Admission>) -> Result<Session, NoSession> {
@@ -243,7 +253,13 @@ impl Ladder<'_> {
 
     async fn cover(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, Fault> {
         let (_, stream) = dial::connect(&[address]).await?;
-        dial::cover(stream, &self.task.target.host, &[b"http/1.1"]).await
+        let stream = dial::cover(stream, &self.task.target.host, &[b"http/1.1"]).await?;
+        let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|leaf| fingerprint(leaf));
+        // Whoever opens only some connections must not get the token by them.
+        if leaf != self.seen {
+            return Err(Fault::System("another certificate than before: something opens TLS now and then".to_owned()));
+        }
+        Ok(stream)
     }
 
     fn refusal(&self, refused: NoSession) -> Said {

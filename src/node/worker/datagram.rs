@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use str0m::Input;
 use str0m::net::{Protocol, Receive};
 
-use crate::node::peer::{PATH_LEFT, PATHS_MAX, Path, PeerIndex};
-use crate::node::route::{Route, is_for_relay, local_ufrag, nominates};
+use crate::node::paths::Path;
+use crate::node::peer::PeerIndex;
+use crate::node::route::{Route, is_for_relay, local_ufrag};
 use crate::turn::Flow;
 use crate::turn::peers::is_virtual;
 
@@ -78,24 +79,28 @@ impl Worker {
         }
         peer.note_received(now);
         let check = local_ufrag(bytes).is_some();
-        let known = peer.paths.iter().any(|path| path.is_like(flow));
+        let known = peer.paths.knows(flow);
+        let opened = peer.opened;
         let before = self.before_packet(index, bytes);
         let Some(peer) = self.peer_mut(index) else { return };
         let refused = peer.rtc.handle_input(input).is_err();
         if refused {
             self.drop_datagram("refused");
         } else if check && !known {
-            self.proved(index, flow, bytes);
+            self.proved(index, flow);
         }
         self.last_response = None;
         self.drain(index);
         if let Some(before) = before {
             self.after_packet(index, &before);
         }
+        if self.peer_mut(index).is_some_and(|peer| peer.opened != opened && peer.paths.carry(flow, now)) {
+            self.moved(index);
+        }
         if check && known && !refused {
             // From an address that it knows, str0m admits checks unread; it answers only those with the right password.
             if self.last_response.is_some_and(|(client, id)| client == source && bytes.get(8..20) == Some(&id[..])) {
-                self.proved(index, flow, bytes);
+                self.proved(index, flow);
             } else {
                 self.drop_datagram("check");
             }
@@ -103,21 +108,12 @@ impl Worker {
     }
 
     /// A connectivity check came through with the right password: the address is this peer's.
-    fn proved(&mut self, index: PeerIndex, flow: Flow, check: &[u8]) {
+    fn proved(&mut self, index: PeerIndex, flow: Flow) {
         let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
         peer.heard = now;
-        let known = peer.paths.iter().position(|path| path.is_like(flow)).map(|at| peer.paths.remove(at));
-        let nominated = nominates(check);
-        let chosen = nominated && !known.is_some_and(|path| path.nominated);
-        let before = peer.paths.iter().filter(|path| path.nominated).map(|path| path.proved).max();
-        peer.paths.insert(0, Path { flow, proved: now, nominated });
-        let forgotten = if peer.paths.len() > PATHS_MAX { peer.paths.pop() } else { None };
-        if let Some(old) = forgotten {
+        if let Some(old) = peer.paths.prove(flow, now) {
             self.forget_path(index, &old);
-        }
-        if chosen && before.is_some_and(|before| now.saturating_duration_since(before) >= PATH_LEFT) {
-            self.moved(index);
         }
         let remote = flow.remote;
         if let Some(stream) = flow.stream {

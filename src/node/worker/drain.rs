@@ -8,6 +8,7 @@ use str0m::{Event, Input, Output, PacerReason, Reason};
 use crate::model::stats::Direction;
 use crate::node::peer::{Peer, PeerIndex};
 use crate::room::media::MediaEvent;
+use crate::turn::Flow;
 
 use super::Worker;
 
@@ -57,7 +58,7 @@ impl Worker {
                 Ok(Output::Transmit(transmit)) => {
                     let way = peer.way_to(&transmit, otherwise);
                     extra |= peer.outbox.sent(&transmit.contents);
-                    self.transmit(way, transmit.contents.into());
+                    self.transmit_by(way, transmit.contents.into());
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
                     peer.opened += 1;
@@ -83,11 +84,18 @@ impl Worker {
             match peer.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
                     let way = peer.way_to(&transmit, otherwise);
-                    self.transmit(way, transmit.contents.into());
+                    self.transmit_by(way, transmit.contents.into());
                 }
                 Ok(Output::Event(_)) => {}
                 Ok(Output::Timeout(_)) | Err(_) => return,
             }
+        }
+    }
+
+    fn transmit_by(&mut self, way: Option<Flow>, bytes: Vec<u8>) {
+        match way {
+            Some(way) => self.transmit(way, bytes),
+            None => self.drop_datagram("connection closed"),
         }
     }
 

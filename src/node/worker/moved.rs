@@ -11,7 +11,7 @@ use super::Worker;
 const REPORTED: Duration = Duration::from_millis(500);
 
 impl Worker {
-    /// Begins anew on a client's new way, after a pause in which all was lost.
+    /// Begins anew on the way that a client's media came by after a pause in which all was lost.
     pub(super) fn moved(&mut self, index: PeerIndex) {
         let now = self.now;
         let Some(peer) = self.peer_mut(index).filter(|peer| peer.connected) else { return };

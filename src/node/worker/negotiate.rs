@@ -63,6 +63,7 @@ impl Worker {
         peer.rtc.direct_api().set_local_ice_credentials(creds.clone());
         let old = std::mem::replace(&mut peer.creds, creds.clone());
         peer.generation = peer.generation.saturating_add(1);
+        peer.paths.restart();
         self.by_ufrag.remove(old.ufrag.as_bytes());
         self.by_ufrag.insert(creds.ufrag.into_bytes(), index);
     }

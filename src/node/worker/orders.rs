@@ -131,7 +131,7 @@ impl Worker {
         for creds in [Some(&peer.creds), peer.next_creds.as_ref()].into_iter().flatten() {
             self.by_ufrag.remove(creds.ufrag.as_bytes());
         }
-        for path in &peer.paths {
+        for path in peer.paths.iter() {
             self.forget_path(index, path);
         }
         self.ready.retain(|ready| *ready != index);

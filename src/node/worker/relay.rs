@@ -46,7 +46,7 @@ impl Worker {
     pub(super) fn stream_closed(&mut self, stream: StreamId) {
         self.turn.stream_closed(stream);
         if let Some(peer) = self.by_stream.remove(&stream).and_then(|index| self.peer_mut(index)) {
-            peer.paths.retain(|path| path.flow.stream != Some(stream));
+            peer.paths.close(|flow| flow.stream == Some(stream));
         }
     }
 

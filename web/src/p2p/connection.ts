@@ -116,7 +116,7 @@ export class Connection {
   }
 
   close(): void {
-    this.headstart.end();
+    this.headstart.cancel();
     this.pc.onconnectionstatechange = null;
     this.pc.onsignalingstatechange = null;
     this.channel?.close();

@@ -25,6 +25,12 @@ export class Headstart {
     for (const act of held) act();
   }
 
+  /** Forgets what is held. */
+  cancel(): void {
+    clearTimeout(this.timer);
+    this.held = undefined;
+  }
+
   /** Does it now, or when the wait is over. */
   after(act: () => void): void {
     if (this.held) this.held.push(act);

@@ -32,6 +32,7 @@ export function setupPage(shell: Shell, credentials: Credentials, name: string):
   const { claims } = credentials;
   return new Promise((resolve) => {
     const { form, input, join } = nameForm(name);
+    const leaving = new AbortController();
     const devices = claims.canPublish ? new Devices(join) : undefined;
     const note = h('p', { class: 'hint', t: 'setup.listenOnly' });
     form.addEventListener('submit', (event) => {
@@ -40,6 +41,7 @@ export function setupPage(shell: Shell, credentials: Credentials, name: string):
       input.setCustomValidity('');
       input.setAttribute('aria-invalid', String(!clean));
       if (!clean) return input.focus();
+      leaving.abort();
       resolve({ name: clean, ...(devices?.finish() ?? { devices: {} }) });
     });
     shell.clearStatus();
@@ -51,7 +53,7 @@ export function setupPage(shell: Shell, credentials: Credentials, name: string):
         ...(devices ? [devices.preview] : []),
         h('div', { class: 'card' }, ...(devices ? [] : [note]), form),
         ...(devices ? [devices.choice] : []),
-        connectionCard(() => admission(credentials)),
+        connectionCard(() => admission(credentials), leaving.signal),
       ),
     );
     void devices?.start();

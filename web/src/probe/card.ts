@@ -15,17 +15,19 @@ const NAMES: Record<Rung, StringKey> = {
 };
 
 /** A card with a button that tests the way of a call, rung by rung. */
-export function connectionCard(admit: () => Promise<Admission>): HTMLElement {
+export function connectionCard(admit: () => Promise<Admission>, signal: AbortSignal): HTMLElement {
   const go = h('button', { type: 'button', class: 'secondary', t: 'probe.go', 'data-testid': 'check-connection' });
   const list = h('ul', { class: 'checks', 'aria-live': 'polite' });
   go.addEventListener('click', () => {
-    go.disabled = true;
+    // A disabled button would lose the keyboard's focus.
+    if (go.ariaDisabled === 'true') return;
+    go.ariaDisabled = 'true';
     const rows = new Map(RUNGS.map((rung) => [rung, row(rung)]));
     list.replaceChildren(...[...rows.values()].map(({ el }) => el));
-    void climb(admit, (rung, said) => rows.get(rung)?.tell(said)).finally(() => {
+    void climb(admit, (rung, said) => rows.get(rung)?.tell(said), signal).finally(() => {
       // What an earlier rung made pointless is not shown as if it still ran.
       for (const { el } of rows.values()) if (el.dataset.state === 'wait') el.remove();
-      go.disabled = false;
+      go.ariaDisabled = 'false';
       say(go, 'probe.again');
     });
   });

@@ -1,4 +1,4 @@
-import type { Admission } from '../call/admission';
+import { type Admission, NotAdmitted } from '../call/admission';
 import type { Params, StringKey } from '../strings';
 import { allocation, https, loop, webSocket } from './tries';
 import { isGood, ruleOf, serversOf, type Way } from './ways';
@@ -18,24 +18,26 @@ export interface Said {
 const WAYS: readonly Way[] = ['udp', 'tls', 'tcp'];
 
 /** Walks the ladder: `tell` hears of each rung as soon as it is known. A rung that an earlier one makes pointless stays untold. */
-export async function climb(admit: () => Promise<Admission>, tell: (rung: Rung, said: Said) => void): Promise<void> {
+export async function climb(admit: () => Promise<Admission>, tell: (rung: Rung, said: Said) => void, signal: AbortSignal): Promise<void> {
   const server = await https();
   tell('https', { ok: server, words: server ? 'probe.https' : 'probe.httpsBad', params: { host: location.host } });
   if (!server) return;
-  const admission = await admit().catch(() => undefined);
-  if (!admission) return tell('websocket', { ok: false, words: 'probe.refused' });
-  const { token, mode, iceServers } = admission;
+  const admitted = await admit().catch((error: unknown) => (error instanceof NotAdmitted ? error.reason : 'unreachable'));
+  if (typeof admitted === 'string') return tell('websocket', { ok: false, words: `end.${admitted}` });
+  if (signal.aborted) return;
+  const { token, mode, iceServers } = admitted;
   const socket = await webSocket(token, mode);
   tell('websocket', { ok: socket, words: socket ? 'probe.webSocket' : 'probe.webSocketBad', params: { host: location.host } });
   const working: Way[] = [];
   for (const way of ['udp', 'tcp', 'tls'] as const) {
+    if (signal.aborted) return;
     const servers = serversOf(iceServers, way);
     const ok = await allocation(servers);
     if (ok) working.push(way);
     tell(`turn-${way}`, wayWords(way, ok, servers));
   }
   const best = WAYS.find((way) => working.includes(way));
-  if (best) tell('relay-loop', loopWords(await loop(serversOf(iceServers, best))));
+  if (best && !signal.aborted) tell('relay-loop', loopWords(await loop(serversOf(iceServers, best), signal)));
 }
 
 const GOOD: Record<Way, StringKey> = { udp: 'probe.udp', tcp: 'probe.tcp', tls: 'probe.tls' };

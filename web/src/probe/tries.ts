@@ -41,17 +41,14 @@ export function webSocket(token: string, mode: 'sfu' | 'p2p'): Promise<boolean> 
     mode === 'p2p' ? { token, resume: 'PA_none' } : { access_token: token, reconnect: '1', sid: 'PA_none', protocol: '16' };
   url.search = String(new URLSearchParams(nobody));
   url.hash = '';
+  const socket = new WebSocket(url);
   return works(
     () =>
       new Promise<void>((resolve, reject) => {
-        const socket = new WebSocket(url);
-        socket.onerror = () => reject(new Error('no WebSocket'));
-        socket.onmessage = () => {
-          socket.close();
-          resolve();
-        };
+        socket.onclose = () => reject(new Error('no WebSocket'));
+        socket.onmessage = () => resolve();
       }),
-  );
+  ).finally(() => socket.close());
 }
 
 /** Whether these servers give an address at the relay. */
@@ -76,7 +73,7 @@ export async function allocation(servers: RTCIceServer[]): Promise<boolean> {
 }
 
 /** Sends packets through the relay and back, from this page to itself. */
-export async function loop(servers: RTCIceServer[]): Promise<Measured | undefined> {
+export async function loop(servers: RTCIceServer[], signal: AbortSignal): Promise<Measured | undefined> {
   const config: RTCConfiguration = { iceServers: servers, iceTransportPolicy: 'relay' };
   const [one, other] = [new RTCPeerConnection(config), new RTCPeerConnection(config)];
   try {
@@ -85,7 +82,7 @@ export async function loop(servers: RTCIceServer[]): Promise<Measured | undefine
       echo.onmessage = ({ data }) => echo.send(data);
     };
     await within(connect(one, other, channel));
-    return await measure(channel);
+    return await measure(channel, signal);
   } catch {
     return undefined;
   } finally {
@@ -118,7 +115,7 @@ async function connect(one: RTCPeerConnection, other: RTCPeerConnection, channel
   await open;
 }
 
-async function measure(channel: RTCDataChannel): Promise<Measured> {
+async function measure(channel: RTCDataChannel, signal: AbortSignal): Promise<Measured> {
   const roundTrips = new Map<number, number>();
   const left = new Map<number, number>();
   const all = new Promise<void>((resolve) => {
@@ -130,7 +127,7 @@ async function measure(channel: RTCDataChannel): Promise<Measured> {
       if (roundTrips.size === PACKETS) resolve();
     };
   });
-  for (let number = 0; number < PACKETS; number++) {
+  for (let number = 0; number < PACKETS && !signal.aborted; number++) {
     const packet = new DataView(new ArrayBuffer(PACKET_BYTES));
     packet.setUint32(0, number);
     left.set(number, performance.now());
