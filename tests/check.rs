@@ -202,7 +202,7 @@ fn inspection_is_named_though_its_root_is_trusted() {
     let roots = server.dir.join("roots.pem");
     fs::write(&roots, &foreign.cert).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let port = runtime.block_on(inspect(server.https(), &own, &foreign));
+    let port = runtime.block_on(inspect(server.https(), &own, &foreign, 0));
     let page = server.page();
     let link = server.link().replace(&page, &format!("https://localhost:{port}"));
     // A hospital's machines trust its inspection.
@@ -218,8 +218,25 @@ fn inspection_is_named_though_its_root_is_trusted() {
     assert!(stranger.step("websocket").1.starts_with("Skipped: whoever opens TLS"), "{}", stranger.all);
 }
 
-/// Opens TLS between a client and the server; its port.
-async fn inspect(server: SocketAddr, own: &[u8], foreign: &Pem) -> u16 {
+#[test]
+fn who_opens_later_connections_does_not_get_the_token() {
+    let server = Server::start("check-later");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let foreign = Pem::self_signed(&[], now).unwrap();
+    let own = fs::read(server.dir.join("state/tls/cert.pem")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // The connection that shows the certificate is the server's own, the next is not.
+    let port = runtime.block_on(inspect(server.https(), &own, &foreign, 1));
+    let linked = server.check_as_client(&[server.link()]);
+    let sha = linked.step("certificate").1.rsplit(' ').next().unwrap().to_owned();
+    let link = server.link().replace(&server.page(), &format!("https://localhost:{port}"));
+    let checked = server.check_as_client(&[&link, "--fingerprint", &sha]);
+    assert!(checked.step("certificate").0 && checked.step("https").0, "{}", checked.all);
+    assert!(!checked.step("websocket").0 && checked.step("websocket").1.contains("another certificate"), "{}", checked.all);
+}
+
+/// Opens TLS between a client and the server, but for so many connections at first; its port.
+async fn inspect(server: SocketAddr, own: &[u8], foreign: &Pem, untouched: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let acceptor = TlsAcceptor::from(server_config(Certificate::new(foreign).unwrap()).unwrap());
@@ -231,7 +248,16 @@ async fn inspect(server: SocketAddr, own: &[u8], foreign: &Pem) -> u16 {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let connector = TlsConnector::from(Arc::new(config));
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        let mut accepted = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            accepted += 1;
+            if accepted <= untouched {
+                tokio::spawn(async move {
+                    let mut inner = TcpStream::connect(server).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut inner).await;
+                });
+                continue;
+            }
             let (acceptor, connector) = (acceptor.clone(), connector.clone());
             tokio::spawn(async move {
                 let Ok(mut client) = acceptor.accept(stream).await else { return };

@@ -292,7 +292,7 @@ impl Shape for Join {
 }
 
 /// How far a guest has come.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AdmissionState {
     /// The room is open to the guest.
@@ -300,7 +300,7 @@ pub enum AdmissionState {
 }
 
 /// A guest's way into the room.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct Admission {
     /// How far the guest has come.
     pub state: AdmissionState,

@@ -1,7 +1,6 @@
 import type { StringKey } from './strings';
 import { h } from './ui/dom';
-import { say } from './ui/i18n';
-import { icon, setIcon } from './ui/icons';
+import { verdict } from './ui/verdict';
 
 interface Check {
   good: StringKey;
@@ -31,17 +30,9 @@ export function canEncrypt(): boolean {
 }
 
 function checkRow(check: Check): HTMLElement {
-  const state = h('span', { class: 'sr-only', t: 'check.wait' });
-  const mark = icon('wait');
-  const words = h('span', { t: check.good });
-  const row = h('li', { 'data-state': 'wait' }, mark, h('span', {}, state, ' ', words));
-  void Promise.resolve(check.test()).then((ok) => {
-    row.dataset.state = ok ? 'ok' : 'bad';
-    setIcon(mark, ok ? 'ok' : 'bad');
-    say(state, ok ? 'check.ok' : 'check.bad');
-    if (!ok) say(words, check.bad);
-  });
-  return row;
+  const { el, tell } = verdict(check.good);
+  void Promise.resolve(check.test()).then((ok) => tell(ok, ok ? check.good : check.bad));
+  return el;
 }
 
 async function serverAnswers(): Promise<boolean> {

@@ -14,10 +14,11 @@ use super::media::{Kind, Known, Offer};
 use super::packets;
 use super::plan::Task;
 use super::report::{Outcome, Report, Step};
-use super::session::{Admission, NoSession, Session, Talk};
+use super::session::{self, NoSession, Session, Talk};
 use super::web;
 use crate::http::certificate::Presented;
 use crate::http::ice::IceServer;
+use crate::http::wire::Admission;
 use crate::io::clock;
 use crate::io::tls::fingerprint;
 
@@ -235,10 +236,10 @@ impl Ladder<'_> {
 
     /// How the token's owner comes in. Who is refused here is refused in the same words when the session begins.
     async fn admission(&self, address: SocketAddr) -> Result<Option<Admission>, Fault> {
-        for wanted in self.task.token.as_deref().map(Admission::wants).into_iter().flatten() {
+        for wanted in self.task.token.as_deref().map(session::wants).into_iter().flatten() {
             let stream = self.cover(address).await?;
-            let answer = web::post(stream, &self.task.target.authority(), Admission::PATH, &wanted).await?;
-            if let Some(admission) = Admission::read(&answer) {
+            let answer = web::post(stream, &self.task.target.authority(), session::JOIN, &wanted).await?;
+            if let Some(admission) = session::admitted(&answer) {
                 return Ok(Some(admission));
             }
         }
@@ -246,7 +247,7 @@ impl Ladder<'_> {
     }
 
     async fn open(&self, address: SocketAddr, admission: Option<&Admission>) -> Result<Session, NoSession> {
-        let talk = admission.map_or(Talk::LiveKit, Admission::talk);
+        let talk = admission.map_or(Talk::LiveKit, |admission| Talk::of(admission.mode));
         let token = admission.map(|admission| admission.token.as_str()).or(self.task.token.as_deref());
         Session::open(self.cover(address).await?, &self.task.target.authority(), token, talk).await
     }

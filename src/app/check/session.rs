@@ -5,7 +5,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{SinkExt as _, StreamExt as _};
 use livekit_protocol as lk;
 use prost::Message as _;
-use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -23,46 +22,28 @@ use super::dial::ANSWER;
 use super::fault::Fault;
 use super::report::printable;
 use super::web::Answer;
-use crate::http::ice::IceServer;
 use crate::http::livekit::decode::MESSAGE_MAX;
 use crate::http::p2p;
+use crate::http::wire::{Admission, Mode};
 
 /// How often the server wants to hear something of a session.
 const PING: Duration = Duration::from_secs(5);
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
-/// How one comes into the room. It has no `Debug`, for the token's sake.
-#[derive(Deserialize)]
-pub struct Admission {
-    /// One's own token.
-    pub token: String,
-    mode: String,
-    /// What the server offers for media.
-    pub ice_servers: Vec<IceServer>,
+/// Where the way into a room is asked for.
+pub const JOIN: &str = "/v1/join";
+
+/// What to ask for it with: a token of one's own, or an invitation's.
+#[must_use]
+pub fn wants(token: &str) -> [serde_json::Value; 2] {
+    [json!({ "token": token }), json!({ "invitation": token })]
 }
 
-impl Admission {
-    /// Where it is asked for.
-    pub const PATH: &str = "/v1/join";
-
-    /// What to ask for it with: a token of one's own, or an invitation's.
-    #[must_use]
-    pub fn wants(token: &str) -> [serde_json::Value; 2] {
-        [json!({ "token": token }), json!({ "invitation": token })]
-    }
-
-    /// Reads the answer; `None` for a refusal.
-    #[must_use]
-    pub fn read(answer: &Answer) -> Option<Self> {
-        serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)
-    }
-
-    /// The signalling of the room.
-    #[must_use]
-    pub fn talk(&self) -> Talk {
-        if self.mode == "p2p" { Talk::P2p } else { Talk::LiveKit }
-    }
+/// Reads the way into a room; `None` for a refusal.
+#[must_use]
+pub fn admitted(answer: &Answer) -> Option<Admission> {
+    serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)
 }
 
 /// The protocols of signalling.
@@ -75,6 +56,15 @@ pub enum Talk {
 }
 
 impl Talk {
+    /// The signalling of a room of this mode.
+    #[must_use]
+    pub fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::Sfu => Self::LiveKit,
+            Mode::P2p => Self::P2p,
+        }
+    }
+
     fn url(self, authority: &str) -> String {
         match self {
             Self::LiveKit => format!("wss://{authority}/rtc/v1?join_request={}", join_request()),

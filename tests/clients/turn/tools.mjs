@@ -24,12 +24,8 @@ function credentials(server, room) {
 /** One run of turnutils_uclient; what it says of losses counts, not its exit status. */
 async function uclient(server, name, { room = name, host = V4, port = server.udp, args }) {
   const login = credentials(server, room);
-  const once = () => run('turnutils_uclient', [...login, '-p', String(port), '-n', '20', '-m', '2', ...args, host]);
-  const sum = (text) => /Total lost packets (\d+)/.exec(text);
-  let { said } = await once();
-  // With two addresses (-Z) it draws by lot which one it binds to the peer, and gives up without a sum where the family is wrong.
-  for (let again = 0; again < 2 && !sum(said); again++) ({ said } = await once());
-  const lost = sum(said);
+  const { said } = await run('turnutils_uclient', [...login, '-p', String(port), '-n', '20', '-m', '2', ...args, host]);
+  const lost = /Total lost packets (\d+)/.exec(said);
   const sent = [...said.matchAll(/tot_send_msgs=(\d+)/g)].at(-1);
   console.log(JSON.stringify({ name, lost: lost ? Number(lost[1]) : null, sent: sent ? Number(sent[1]) : null, tail: said.slice(-600) }));
 }

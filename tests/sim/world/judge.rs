@@ -182,9 +182,7 @@ impl World {
     pub fn gaps_are_losses(&self) -> Result<(), Fault> {
         for client in &self.clients {
             for (leg, pc) in [(Leg::Publisher, &client.publisher), (Leg::Subscriber, &client.subscriber)] {
-                // The relay has bounds of its own: a client's rate, the life of its address there.
-                let straight = pc.iter().filter(|pc| pc.tunnel.is_none());
-                for (ssrc, sink) in straight.flat_map(|pc| &pc.sinks) {
+                for (ssrc, sink) in pc.iter().flat_map(|pc| &pc.sinks) {
                     let words = self.avoidable_gap((client.id, leg, **ssrc), sink);
                     let words = words.map(|words| format!("{:?} {leg:?} {ssrc:?}: {words}", client.id));
                     words.map_or(Ok(()), |words| Err(Fault { invariant: "gaps_are_losses", at: since(self.now), words }))?;

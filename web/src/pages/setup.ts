@@ -1,23 +1,17 @@
-import { admission } from '../call/admission';
 import { type LocalAudioTrack, type LocalVideoTrack, TrackEvent } from 'livekit-client';
+import { admission } from '../call/admission';
 import { type Capture, type Kind, type Problem, captureBoth, captureOne, problemOf } from '../media/capture';
 import { type Meter, createMeter } from '../media/meter';
 import { type Picker, createPicker } from '../media/picker';
 import { playTone } from '../media/tone';
 import { cleanName } from '../names';
 import { connectionCard } from '../probe/card';
+import type { Ticket } from '../room';
 import type { StringKey } from '../strings';
-import type { Claims } from '../token';
 import { h } from '../ui/dom';
 import { label, say, unsay } from '../ui/i18n';
 import { icon, setIcon } from '../ui/icons';
 import type { Shell } from '../ui/shell';
-
-/** Who wants to join. */
-interface Credentials {
-  token: string;
-  claims: Claims;
-}
 
 export interface Setup {
   name: string;
@@ -28,8 +22,8 @@ export interface Setup {
 }
 
 /** Shows the device page and resolves with what the person chose. */
-export function setupPage(shell: Shell, credentials: Credentials, name: string): Promise<Setup> {
-  const { claims } = credentials;
+export function setupPage(shell: Shell, ticket: Ticket, name: string): Promise<Setup> {
+  const { claims } = ticket;
   return new Promise((resolve) => {
     const { form, input, join } = nameForm(name);
     const leaving = new AbortController();
@@ -53,7 +47,7 @@ export function setupPage(shell: Shell, credentials: Credentials, name: string):
         ...(devices ? [devices.preview] : []),
         h('div', { class: 'card' }, ...(devices ? [] : [note]), form),
         ...(devices ? [devices.choice] : []),
-        connectionCard(() => admission(credentials), leaving.signal),
+        connectionCard(() => admission(ticket), leaving.signal),
       ),
     );
     void devices?.start();

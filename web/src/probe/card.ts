@@ -2,8 +2,8 @@ import type { Admission } from '../call/admission';
 import type { StringKey } from '../strings';
 import { h } from '../ui/dom';
 import { say } from '../ui/i18n';
-import { icon, setIcon } from '../ui/icons';
-import { climb, RUNGS, type Rung, type Said } from './ladder';
+import { verdict } from '../ui/verdict';
+import { climb, RUNGS, type Rung } from './ladder';
 
 const NAMES: Record<Rung, StringKey> = {
   https: 'check.server',
@@ -22,9 +22,9 @@ export function connectionCard(admit: () => Promise<Admission>, signal: AbortSig
     // A disabled button would lose the keyboard's focus.
     if (go.ariaDisabled === 'true') return;
     go.ariaDisabled = 'true';
-    const rows = new Map(RUNGS.map((rung) => [rung, row(rung)]));
+    const rows = new Map(RUNGS.map((rung) => [rung, verdict(NAMES[rung], { 'data-testid': 'rung', 'data-rung': rung })]));
     list.replaceChildren(...[...rows.values()].map(({ el }) => el));
-    void climb(admit, (rung, said) => rows.get(rung)?.tell(said), signal).finally(() => {
+    void climb(admit, (rung, { ok, words, params }) => rows.get(rung)?.tell(ok, words, params), signal).finally(() => {
       // What an earlier rung made pointless is not shown as if it still ran.
       for (const { el } of rows.values()) if (el.dataset.state === 'wait') el.remove();
       go.ariaDisabled = 'false';
@@ -32,18 +32,4 @@ export function connectionCard(admit: () => Promise<Admission>, signal: AbortSig
     });
   });
   return h('div', { class: 'card' }, h('h2', { t: 'probe.title' }), h('p', { class: 'hint', t: 'probe.hint' }), go, list);
-}
-
-function row(rung: Rung) {
-  const state = h('span', { class: 'sr-only', t: 'check.wait' });
-  const mark = icon('wait');
-  const words = h('span', { t: NAMES[rung] });
-  const el = h('li', { 'data-state': 'wait', 'data-testid': 'rung', 'data-rung': rung }, mark, h('span', {}, state, ' ', words));
-  const tell = (said: Said): void => {
-    el.dataset.state = said.ok ? 'ok' : 'bad';
-    setIcon(mark, said.ok ? 'ok' : 'bad');
-    say(state, said.ok ? 'check.ok' : 'check.bad');
-    say(words, said.words, said.params);
-  };
-  return { el, tell };
 }
