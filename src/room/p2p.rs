@@ -56,7 +56,9 @@ impl Room {
     pub(super) fn p2p_signal(&mut self, session: SessionId, signal: Signal, now: Moment, out: &mut Vec<Effect>) {
         match signal {
             Signal::ToPartner { to, message } => self.pass_on(session, to.as_ref(), message, out),
-            Signal::AskPartner => self.tell_partner(session, out),
+            // Who asks is about to restart ICE. The other one will gather anew too: with the old credentials it might meet
+            // the quota that its old allocations fill.
+            Signal::AskPartner => self.tell_partners(out),
             Signal::Leave => self.remove(session, LeaveReason::ClientInitiated, now, out),
             // The way in for clients of the other mode is closed; all else is about the SFU.
             _ => self.tell(session, Notice::Response { request_id: 0, outcome: Outcome::Invalid }, out),

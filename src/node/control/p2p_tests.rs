@@ -383,12 +383,13 @@ fn a_fault_keeps_the_mode() {
 }
 
 #[test]
-fn whoever_asks_is_told_again_and_words_of_the_other_mode_are_refused() {
+fn both_are_told_again_when_one_asks_and_words_of_the_other_mode_are_refused() {
     let mut scene = Scene::with_room();
     let (anna, bert) = (scene.join("anna"), scene.join("bert"));
     let outputs = scene.say(&anna, Signal::AskPartner);
-    assert_eq!(outputs.len(), 1);
+    assert_eq!(outputs.len(), 2);
     assert_eq!(view(&outputs, anna.conn).unwrap().partner, Some(bert.sid));
+    assert_eq!(view(&outputs, bert.conn).unwrap().partner, Some(anna.sid.clone()));
     let refused = |outcome| [ControlOutput::Notice(anna.conn, Notice::Response { request_id: 0, outcome })];
     let foreign = Signal::Offer { sdp: "v=0".into(), id: 1 };
     assert_eq!(scene.say(&anna, foreign), refused(Outcome::Invalid));

@@ -36,6 +36,19 @@ async function call({ server, carla, fritz }) {
   await until('the answer to new ICE credentials', async () => (await ufrag()) !== before);
   await Promise.all([carla, fritz].map((one) => one.receives('camera')));
   assert.equal(await carla.code(), await fritz.code());
+
+  // Where no way is found the connection fails, and another one is made.
+  const session = await fritz.session();
+  await fritz.page.evaluate(() => {
+    const { pc } = window.konsil.p2p.connection;
+    pc.setConfiguration = (how) => {
+      delete pc.setConfiguration;
+      pc.setConfiguration({ ...how, iceServers: [] });
+    };
+  });
+  await carla.page.evaluate(() => window.konsil.p2p.restart());
+  await until('Fritz to begin anew', async () => (await fritz.session()) !== session);
+  await meet();
   await fritz.click('leave');
   await until('Fritz to be gone', async () => (await carla.see('tile')).length === 1);
   assert.equal(await server.metric('konsil_rtp_packets_total{direction="in",kind="video"}'), 0);

@@ -208,9 +208,10 @@ export class P2pCall implements Media {
     const { connection } = this;
     if (!connection) return;
     connection.repeat();
+    connection.renew(news.ice_servers);
     if (this.restarting) {
       this.restarting = false;
-      connection.restart(news.ice_servers);
+      connection.restart();
     }
   }
 
@@ -230,7 +231,10 @@ export class P2pCall implements Media {
 
   private mend(): void {
     this.mending = undefined;
-    if (this.connection && this.connection.state !== 'connected') this.restart();
+    const state = this.connection?.state;
+    // Firefox's transport sends nothing any more once it failed, whatever ICE finds later: only a new connection does.
+    if (state === 'failed') this.signal.anew();
+    else if (state !== undefined && state !== 'connected') this.restart();
   }
 
   private async compare(): Promise<void> {

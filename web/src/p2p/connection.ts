@@ -93,10 +93,15 @@ export class Connection {
     return own === undefined || other === undefined ? undefined : [own, other];
   }
 
-  /** Looks for a new way, with fresh credentials. */
-  restart(iceServers: RTCIceServer[]): void {
+  /** Takes fresh credentials for the next search for ways, whoever begins it: what the old ones opened still counts for those. */
+  renew(iceServers: RTCIceServer[]): void {
     if (this.pc.signalingState === 'closed') return;
     this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
+  }
+
+  /** Looks for a new way. */
+  restart(): void {
+    if (this.pc.signalingState === 'closed') return;
     this.pc.restartIce();
     this.headstart.begin();
   }

@@ -70,6 +70,12 @@ export class Signal {
     this.open();
   }
 
+  /** Begins a new session, in which both make a new connection to each other. */
+  anew(): void {
+    this.session = undefined;
+    this.again();
+  }
+
   close(): void {
     this.send({ type: 'bye' });
     this.over = true;
