@@ -79,6 +79,12 @@ pub struct MediaHandle {
 }
 
 impl MediaHandle {
+    /// A handle to nobody: what is handed in is lost.
+    #[cfg(test)]
+    pub(super) fn without_workers() -> Self {
+        Self { boxes: Vec::new() }
+    }
+
     /// Orders a worker. Waits while its mail is full.
     pub fn command(&self, worker: WorkerIndex, command: MediaCommand) {
         if let Some(mailbox) = self.boxes.get(usize::from(worker.0)) {

@@ -66,13 +66,21 @@ pub struct EdgeStats {
     pub refused: [u64; Refusal::ALL.len()],
 }
 
+/// How many connections are open.
+#[derive(Clone, Copy, Debug, Default)]
+struct Open {
+    all: usize,
+    /// Those of them that carry media.
+    media: usize,
+}
+
 /// Counts connections; addresses stay in memory, and only while a connection is open.
 #[derive(Debug)]
 pub(super) struct Admission {
     most: usize,
     most_per_source: usize,
     sources: Mutex<BTreeMap<IpAddr, usize>>,
-    open: watch::Sender<usize>,
+    open: watch::Sender<Open>,
     admitted: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
 }
@@ -83,7 +91,7 @@ impl Admission {
             most,
             most_per_source,
             sources: Mutex::default(),
-            open: watch::Sender::new(0),
+            open: watch::Sender::default(),
             admitted: AtomicU64::new(0),
             refused: Default::default(),
         })
@@ -105,9 +113,9 @@ impl Admission {
             return None;
         }
         *count += 1;
-        self.open.send_modify(|open| *open += 1);
+        self.open.send_modify(|open| open.all += 1);
         self.admitted.fetch_add(1, Ordering::Relaxed);
-        Some(Permit { admission: self.clone(), source })
+        Some(Permit { admission: self.clone(), source, media: false })
     }
 
     pub(super) fn count(&self, refusal: Refusal) {
@@ -115,13 +123,25 @@ impl Admission {
     }
 
     pub(super) fn open(&self) -> usize {
-        *self.open.borrow()
+        self.open.borrow().all
+    }
+
+    /// Connections that carry no media.
+    pub(super) fn asking(&self) -> usize {
+        let Open { all, media } = *self.open.borrow();
+        all - media
     }
 
     /// Waits until so many connections are open.
+    #[cfg(test)]
     pub(super) async fn open_is(&self, count: usize) {
+        let _ = self.open.subscribe().wait_for(|open| open.all == count).await;
+    }
+
+    /// Waits until the open connections, if any, carry media.
+    pub(super) async fn none_asks(&self) {
         // The sender lives in `self`, so the wait cannot fail.
-        let _ = self.open.subscribe().wait_for(|open| *open == count).await;
+        let _ = self.open.subscribe().wait_for(|open| open.all == open.media).await;
     }
 
     pub(super) fn stats(&self) -> EdgeStats {
@@ -135,9 +155,16 @@ impl Admission {
 pub(super) struct Permit {
     admission: Arc<Admission>,
     source: IpAddr,
+    media: bool,
 }
 
 impl Permit {
+    fn carries_media(&mut self) {
+        if !std::mem::replace(&mut self.media, true) {
+            self.admission.open.send_modify(|open| open.media += 1);
+        }
+    }
+
     /// Counts the connection as this client's. `false` if all of the client's are taken.
     fn belongs_to(&mut self, client: IpAddr) -> bool {
         let client = subscriber(client);
@@ -165,7 +192,10 @@ fn leave(sources: &mut BTreeMap<IpAddr, usize>, source: IpAddr) {
 impl Drop for Permit {
     fn drop(&mut self) {
         leave(&mut self.admission.sources.lock().unwrap_or_else(PoisonError::into_inner), self.source);
-        self.admission.open.send_modify(|open| *open -= 1);
+        self.admission.open.send_modify(|open| {
+            open.all -= 1;
+            open.media -= usize::from(self.media);
+        });
     }
 }
 
@@ -184,6 +214,11 @@ impl<S> Guarded<S> {
     /// Counts the connection as this client's. `false` if all of the client's are taken.
     pub(super) fn belongs_to(&mut self, client: IpAddr) -> bool {
         self.permit.belongs_to(client)
+    }
+
+    /// Counts the connection as one that carries media.
+    pub(super) fn carries_media(&mut self) {
+        self.permit.carries_media();
     }
 
     pub(super) fn get(&self) -> &S {

@@ -153,13 +153,14 @@ impl Edge {
         }
     }
 
-    /// Stops accepting, closes connections that have asked nothing yet, lets running requests end, waits for all connections at most `deadline`, then cuts them.
+    /// Stops accepting, closes connections that have asked nothing yet, lets running requests end at most until `deadline`, then cuts all.
     ///
-    /// Upgraded connections (WebSocket) are their handlers' to close; they are waited for, but not cut.
-    /// It returns how many connections were left at the deadline.
+    /// Upgraded connections (WebSocket) are their handlers' to close; they are waited for, but not cut. Those that carry media
+    /// end with the server: to wait for them would only keep their clients from the next one.
+    /// It returns how many connections were left at the deadline, those with media not among them.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.phase.send_replace(Phase::Draining);
-        let left = if timeout(deadline, self.admission.open_is(0)).await.is_ok() { 0 } else { self.admission.open() };
+        let left = if timeout(deadline, self.admission.none_asks()).await.is_ok() { 0 } else { self.admission.asking() };
         self.phase.send_replace(Phase::Closed);
         left
     }
@@ -222,11 +223,13 @@ impl Edge {
         match stream {
             Some(Found::Http(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => service.http2(stream).await,
             Some(Found::Http(stream)) => service.http1(stream).await,
-            Some(Found::MediaInTls(stream)) => {
+            Some(Found::MediaInTls(mut stream)) => {
+                stream.get_mut().0.carries_media();
                 let local = stream.get_ref().0.get().local_addr();
                 self.carry(stream, local, peer, Framing::Turn).await
             }
-            Some(Found::Media(stream, framing)) => {
+            Some(Found::Media(mut stream, framing)) => {
+                stream.carries_media();
                 let local = stream.get().local_addr();
                 self.carry(stream, local, peer, framing).await
             }

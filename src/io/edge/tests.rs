@@ -265,6 +265,24 @@ async fn draining_cuts_what_does_not_end() {
 }
 
 #[tokio::test]
+async fn draining_does_not_wait_for_media() {
+    let media = Some(MediaHandle::without_workers());
+    let bed = bed_with(limits(), Surroundings { media, ..Surroundings::default() });
+    // A TURN Allocate request without attributes, in clear and in TLS.
+    let allocate = [&[0, 3, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let mut clear = TcpStream::connect(bed.address).await.unwrap();
+    let mut covered = tls(bed.address, &bed.pem, "stun.turn").await.unwrap();
+    clear.write_all(&allocate).await.unwrap();
+    covered.write_all(&allocate).await.unwrap();
+    bed.edge.admission.open_is(2).await;
+    timeout(PATIENCE, bed.edge.admission.none_asks()).await.unwrap();
+    // Longer than the test may take.
+    assert_eq!(timeout(PATIENCE, bed.edge.drain(PATIENCE * 2)).await.unwrap(), 0);
+    timeout(PATIENCE, bed.edge.admission.open_is(0)).await.unwrap();
+    assert_eq!(exchange(clear, b"").await, b"");
+}
+
+#[tokio::test]
 async fn new_certificates_are_shown_to_new_connections() {
     let bed = bed(limits());
     let fresh = Pem::self_signed(&[], now()).unwrap();

@@ -26,6 +26,8 @@ async function makeRoom({ layout, key, size = SMALL, publish = {} }) {
   for (const name of Object.values(LK.RoomEvent)) {
     room.on(name, (...parts) => window.events.push({ name, about: parts.map(describe).filter(Boolean) }));
   }
+  // In the two seconds before it livekit-client 2.23 loses events, those of tracks among them (livekit/client-sdk-js#2074).
+  room.once(LK.RoomEvent.Connected, () => room.engine.on(LK.EngineEvent.Restarted, () => attachAll(room)));
   for (const name of [LK.EngineEvent.Resumed, LK.EngineEvent.Restarted, LK.EngineEvent.SignalRequestResponse]) {
     room.once(LK.RoomEvent.Connected, () => room.engine.on(name, (part) => window.events.push({ name, about: [describe(part)] })));
   }
@@ -35,6 +37,14 @@ async function makeRoom({ layout, key, size = SMALL, publish = {} }) {
   room.on('trackSubscribed', (track) => document.body.append(track.attach()));
   room.on('trackUnsubscribed', (track) => track.detach().forEach((element) => element.remove()));
   return room;
+}
+
+function attachAll(room) {
+  for (const { trackPublications } of room.remoteParticipants.values()) {
+    for (const { track } of trackPublications.values()) {
+      if (track?.attachedElements.length === 0) document.body.append(track.attach());
+    }
+  }
 }
 
 function describe(part) {

@@ -29,6 +29,11 @@ export class Grid {
     this.removeScreen(identity);
   }
 
+  /** Removes whoever is not there any more. */
+  keep(present: (identity: string) => boolean): void {
+    for (const id of [...this.tiles.keys()]) if (!present(identityIn(id))) this.drop(id);
+  }
+
   speaking(identities: Set<string>): void {
     for (const [id, tile] of this.tiles) tile.setSpeaking(identities.has(id));
   }
@@ -68,4 +73,8 @@ export class Grid {
 
 function screenId(identity: string): string {
   return `${identity}\u0000screen`;
+}
+
+function identityIn(id: string): string {
+  return id.split('\u0000')[0] ?? id;
 }

@@ -10,6 +10,12 @@ import type { Grid } from './grid';
 import type { Nameplates } from './nameplates';
 import type { Playable, Tile } from './tile';
 
+/**
+ * How long after a reconnection livekit-client 2.23 may still lose events, with some to spare: it buffers them until it
+ * has waited its two seconds, and then forgets them (livekit/client-sdk-js#2074).
+ */
+const DEAF_MS = 3000;
+
 /** Keeps the tiles equal to what the room says: after any event, the participant is shown anew. */
 export class Stage {
   constructor(
@@ -20,7 +26,10 @@ export class Stage {
     const ofPublication = (_: unknown, participant: Participant): void => this.show(participant);
     room
       .on(RoomEvent.Connected, () => this.showAll())
-      .on(RoomEvent.Reconnected, () => this.showAll())
+      .on(RoomEvent.Reconnected, () => {
+        this.showAll();
+        setTimeout(() => this.showAll(), DEAF_MS);
+      })
       .on(RoomEvent.ParticipantConnected, (participant) => this.show(participant))
       .on(RoomEvent.ParticipantNameChanged, (_, participant) => this.show(participant))
       .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.grid.remove(identity))
@@ -39,6 +48,7 @@ export class Stage {
   }
 
   showAll(): void {
+    this.grid.keep((identity) => this.room.getParticipantByIdentity(identity) !== undefined);
     this.show(this.room.localParticipant);
     for (const participant of this.room.remoteParticipants.values()) this.show(participant);
   }
