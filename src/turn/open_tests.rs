@@ -54,6 +54,13 @@ fn answers_wait_for_the_sockets() {
 }
 
 #[test]
+fn older_clients_ask_for_a_second_family_by_another_number() {
+    let mut lab = Lab::open();
+    let (_, relayed) = allocated(&mut lab, A, 1, &[UDP, Say::Raw(0x8032, vec![2, 0, 0, 0])]);
+    assert!(relayed.len() == 2 && relayed[1].is_ipv6());
+}
+
+#[test]
 fn a_port_that_is_taken_is_not_the_last() {
     let mut lab = Lab::open();
     let a = lab.client(Lab::flow(A), user(1, 1));

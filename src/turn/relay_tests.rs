@@ -284,6 +284,7 @@ fn allocations_are_of_udp() {
         (vec![UDP, Say::Family(3)], 440),
         (vec![UDP, Say::Additional(1)], 400),
         (vec![UDP, Say::Additional(3)], 400),
+        (vec![UDP, Say::Raw(0x8000, vec![2])], 400),
         (vec![UDP, Say::Additional(2), Say::Family(1)], 400),
         (vec![UDP, Say::Additional(2), Say::Even(true)], 400),
         // Reservations are not offered: there is no room for them, nor does any token stand for one.

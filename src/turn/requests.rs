@@ -34,6 +34,8 @@ const IDLE: Duration = Duration::from_secs(2);
 /// A participant gets credentials with a name of their own whenever it connects or restarts ICE; of so many of them it may
 /// have all allocations at a time.
 const NAMES_EACH: usize = 4;
+/// What stands for ADDITIONAL-ADDRESS-FAMILY in clients of coturn up to 4.6, from before it got its number.
+const ADDITIONAL_BEFORE: AttributeType = AttributeType::new(0x8032);
 /// Channel numbers. RFC 8656 §12 ends them at 0x4fff, but clients of RFC 5766 §11 draw them from the whole range, whose
 /// first bytes nothing else on the port uses (RFC 7983 §7).
 const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
@@ -359,16 +361,13 @@ fn wanted(request: &Message<'_>) -> Result<Wanted, u16> {
     }
     let even = request.attribute::<EvenPort>().ok();
     let asked = request.attribute::<RequestedAddressFamily>().ok().map(|family| family.family());
-    let additional = request.attribute::<AdditionalAddressFamily>().ok().map(|family| family.family());
+    let additional = additional(request)?;
     let reserving = even.as_ref().is_some_and(EvenPort::requested);
     if request.has_attribute(ReservationToken::TYPE) {
         let clash = even.is_some() || asked.is_some() || additional.is_some();
         return Err(if clash { ErrorCode::BAD_REQUEST } else { ErrorCode::INSUFFICIENT_CAPACITY });
     }
-    if request.has_attribute(AdditionalAddressFamily::TYPE) && additional.is_none() {
-        return Err(ErrorCode::BAD_REQUEST);
-    }
-    if additional.is_some_and(|family| asked.is_some() || reserving || family != AddressFamily::IPV6) {
+    if additional.is_some() && (asked.is_some() || reserving) {
         return Err(ErrorCode::BAD_REQUEST);
     }
     if reserving {
@@ -383,6 +382,16 @@ fn wanted(request: &Message<'_>) -> Result<Wanted, u16> {
         (None, None) => vec![AddressFamily::IPV4],
     };
     Ok(Wanted { families, even: even.is_some() })
+}
+
+/// The family that is wanted besides IPv4: only IPv6 can be (RFC 8656 §7.2).
+fn additional(request: &Message<'_>) -> Result<Option<AddressFamily>, u16> {
+    let attribute = |kind| request.raw_attribute(kind);
+    match attribute(AdditionalAddressFamily::TYPE).or_else(|| attribute(ADDITIONAL_BEFORE)) {
+        None => Ok(None),
+        Some(attribute) if matches!(*attribute.value, [2, _, _, _]) => Ok(Some(AddressFamily::IPV6)),
+        Some(_) => Err(ErrorCode::BAD_REQUEST),
+    }
 }
 
 fn allocated(allocation: &Allocation, request: &Message<'_>, now: Instant) -> Reply {
