@@ -183,9 +183,17 @@ test('a lost connection to the server comes back while the call goes on', async 
 
 test('a new way is found in mid-call', async () => {
   const ufrag = () => anna.page.evaluate(() => /a=ice-ufrag:(\S+)/.exec(window.konsil.p2p.connection.pc.localDescription.sdp)[1]);
-  const [before, code] = [await ufrag(), await anna.code()];
+  const told = () => bert.words().filter((text) => text.startsWith('{"type":"peer"')).length;
+  const [before, code, news] = [await ufrag(), await anna.code(), told()];
   await anna.page.evaluate(() => window.konsil.p2p.restart());
   await until('new ICE credentials', async () => (await ufrag()) !== before);
+  // The other one gathers as well, and what its old credentials opened fills their quota.
+  assert.equal(told(), news + 1);
+  const names = await bert.page.evaluate(() => {
+    const { news, connection } = window.konsil.p2p;
+    return [news.ice_servers, connection.pc.getConfiguration().iceServers].map(([{ username }]) => username);
+  });
+  assert.equal(names[0], names[1]);
   for (const one of [anna, bert]) {
     await until('a connection', async () => (await one.standing()) === 'connected');
     assert.deepEqual(await one.pair(), { local: 'relay', remote: 'relay' });
