@@ -35,6 +35,8 @@ struct Asked {
     method: Method,
     channel: Option<u16>,
     at: Instant,
+    /// The request itself: another transaction would be another request (RFC 8489 §6.2.1).
+    bytes: Vec<u8>,
 }
 
 pub struct Tunnel {
@@ -128,8 +130,11 @@ impl Tunnel {
 
     /// The next request to send.
     pub fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if self.asked.as_ref().is_some_and(|asked| now < asked.at + AGAIN) {
-            return None;
+        if let Some(asked) = &mut self.asked {
+            return (now >= asked.at + AGAIN).then(|| {
+                asked.at = now;
+                asked.bytes.clone()
+            });
         }
         let unbound = self.channels.iter().find(|channel| !channel.bound || channel.renew_at <= now);
         let (method, channel) = match (self.relayed, unbound) {
@@ -139,8 +144,9 @@ impl Tunnel {
             (Some(_), None) => return None,
         };
         let transaction = TransactionId::from(self.dice.u128(..) & ((1 << 96) - 1));
-        self.asked = Some(Asked { transaction, method, channel: channel.map(|(number, _)| number), at: now });
-        Some(self.request(method, transaction, channel))
+        let bytes = self.request(method, transaction, channel);
+        self.asked = Some(Asked { transaction, method, channel: channel.map(|(number, _)| number), at: now, bytes: bytes.clone() });
+        Some(bytes)
     }
 
     fn request(&self, method: Method, transaction: TransactionId, channel: Option<(u16, SocketAddr)>) -> Vec<u8> {
