@@ -1,5 +1,6 @@
 import {
   ConnectionQuality,
+  ConnectionState,
   type Participant,
   type Room,
   RoomEvent,
@@ -28,7 +29,9 @@ export class Stage {
       .on(RoomEvent.Connected, () => this.showAll())
       .on(RoomEvent.Reconnected, () => {
         this.showAll();
-        setTimeout(() => this.showAll(), DEAF_MS);
+        setTimeout(() => {
+          if (room.state === ConnectionState.Connected) this.showAll();
+        }, DEAF_MS);
       })
       .on(RoomEvent.ParticipantConnected, (participant) => this.show(participant))
       .on(RoomEvent.ParticipantNameChanged, (_, participant) => this.show(participant))
