@@ -25,10 +25,8 @@ use crate::sfu::rewrite::{Rewriter, Start};
 use super::paths::Paths;
 use super::sdp::{Carried, Ice, Section};
 use super::worker::WorkerConfig;
-use crate::turn::Flow;
+use crate::turn::{Flow, is_stun};
 
-/// STUN messages begin with 0 to 3 (RFC 7983 §7).
-const STUN_MAX: u8 = 3;
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
@@ -401,8 +399,7 @@ impl Peer {
     /// Checks and their answers keep to their way, or it could never be proved again.
     pub fn way_to(&self, transmit: &Transmit, otherwise: SocketAddr) -> Option<Flow> {
         let (remote, tcp) = (transmit.destination, transmit.proto == Protocol::Tcp);
-        let stun = transmit.contents.first().is_some_and(|first| *first <= STUN_MAX);
-        let known = if stun { self.paths.to(remote, tcp) } else { self.paths.for_media(remote, tcp) };
+        let known = if is_stun(&transmit.contents) { self.paths.to(remote, tcp) } else { self.paths.for_media(remote, tcp) };
         known.or((!tcp).then_some(Flow { remote, local: otherwise, stream: None }))
     }
 }

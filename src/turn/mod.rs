@@ -32,6 +32,7 @@ use crate::model::ids::WorkerIndex;
 use crate::model::time::Moment;
 
 pub use allocation::Flow;
+pub use relay::is_stun;
 pub use server::{Passed, Turn, TurnOutput};
 
 use credentials::RelaySecrets;

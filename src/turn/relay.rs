@@ -78,7 +78,8 @@ impl Turn {
     fn onward<'a>(&mut self, index: usize, peer: SocketAddr, data: &'a [u8], now: Instant) -> Option<Passed<'a>> {
         let allocation = self.get_mut(index)?;
         let enough = allocation.inward.take(data.len(), now);
-        if is_media(data) {
+        // Connectivity checks keep paths alive that nobody uses.
+        if !is_stun(data) {
             allocation.used = now;
         }
         let source = allocation.relayed_like(peer.ip())?;
@@ -141,7 +142,7 @@ impl Turn {
         if !allocation.outward.take(data.len(), now) {
             return self.drop("too fast");
         }
-        if is_media(data) {
+        if !is_stun(data) {
             allocation.used = now;
         }
         let (flow, channel) = (allocation.flow, allocation.channel_to(from, now));
@@ -171,9 +172,10 @@ impl Turn {
     }
 }
 
-/// Whether somebody needs the path: connectivity checks keep paths alive that nobody uses (RFC 7983 §7).
-fn is_media(data: &[u8]) -> bool {
-    !matches!(data, [0..=3, ..])
+/// Whether it is a STUN message, told by the first byte (RFC 7983 §7).
+#[must_use]
+pub fn is_stun(datagram: &[u8]) -> bool {
+    matches!(datagram, [0..=3, ..])
 }
 
 /// The DATA attribute's value as it stands in the message, so that it need not be copied.

@@ -188,7 +188,7 @@ test('a new way is found in mid-call', async () => {
   await anna.page.evaluate(() => window.konsil.p2p.restart());
   await until('new ICE credentials', async () => (await ufrag()) !== before);
   // The other one gathers as well, and what its old credentials opened fills their quota.
-  assert.equal(told(), news + 1);
+  await until('fresh credentials', () => told() === news + 1);
   const names = await bert.page.evaluate(() => {
     const { news, connection } = window.konsil.p2p;
     return [news.ice_servers, connection.pc.getConfiguration().iceServers].map(([{ username }]) => username);

@@ -50,8 +50,8 @@ struct Params {
 /// again whenever the other person comes, goes or returns. `{"type":"description","peer"?,"description":{"type","sdp"}}` with
 /// an `RTCSessionDescription`, and `{"type":"candidate","peer"?,"candidate"}` with an `RTCIceCandidate` or null, go to the
 /// other person; `peer` names for which session they are meant. `{"type":"peer"}` asks for fresh ICE servers
-/// before an ICE restart: both get some. `{"type":"bye"}` ends the session; the server's `bye` has a `reason`, and says by `rejoin` whether to come again.
-/// `{"type":"refused","reason","detail"}` answers what cannot be taken.
+/// before an ICE restart: both get some. `{"type":"bye"}` ends the session; the server's `bye` has a `reason`, and says by
+/// `rejoin` whether to come again. `{"type":"refused","reason","detail"}` answers what cannot be taken.
 #[utoipa::path(
     get, path = PATH, tag = "media", security(("bearer" = [])),
     params(

@@ -8,8 +8,8 @@ use str0m::net::{Protocol, Receive};
 use crate::node::paths::Path;
 use crate::node::peer::PeerIndex;
 use crate::node::route::{Route, is_for_relay, local_ufrag};
-use crate::turn::Flow;
 use crate::turn::peers::is_virtual;
+use crate::turn::{Flow, is_stun};
 
 use super::{Worker, WorkerOutput};
 
@@ -77,7 +77,8 @@ impl Worker {
         let known = peer.paths.knows(flow);
         // `handle_input` does not check whose datagram it is; a forged record could kill a handshake. When ICE restarts,
         // str0m knows no address of the client any more, but media come by the old way until there is a new one (RFC 8445 §9).
-        if !peer.rtc.accepts(&input) && (check || !known) {
+        let by_old_way = known && !is_stun(bytes);
+        if !by_old_way && !peer.rtc.accepts(&input) {
             return self.drop_datagram("not accepted");
         }
         peer.note_received(now);

@@ -26,11 +26,13 @@ async function makeRoom({ layout, key, size = SMALL, publish = {} }) {
   for (const name of Object.values(LK.RoomEvent)) {
     room.on(name, (...parts) => window.events.push({ name, about: parts.map(describe).filter(Boolean) }));
   }
-  // In the two seconds before it livekit-client 2.23 loses events, those of tracks among them (livekit/client-sdk-js#2074).
-  room.once(LK.RoomEvent.Connected, () => room.engine.on(LK.EngineEvent.Restarted, () => attachAll(room)));
-  for (const name of [LK.EngineEvent.Resumed, LK.EngineEvent.Restarted, LK.EngineEvent.SignalRequestResponse]) {
-    room.once(LK.RoomEvent.Connected, () => room.engine.on(name, (part) => window.events.push({ name, about: [describe(part)] })));
-  }
+  room.once(LK.RoomEvent.Connected, () => {
+    // In the two seconds before it livekit-client 2.23 loses events, those of tracks among them (livekit/client-sdk-js#2074).
+    room.engine.on(LK.EngineEvent.Restarted, () => attachAll(room));
+    for (const name of [LK.EngineEvent.Resumed, LK.EngineEvent.Restarted, LK.EngineEvent.SignalRequestResponse]) {
+      room.engine.on(name, (part) => window.events.push({ name, about: [describe(part)] }));
+    }
+  });
   room.on('dataReceived', (payload, sender, kind, topic) =>
     window.data.push({ text: text(payload), from: sender?.identity, reliable: kind === 0, topic }),
   );

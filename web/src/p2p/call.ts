@@ -160,6 +160,8 @@ export class P2pCall implements Media {
   /** Looks for a new way: with fresh credentials, which come with the news. */
   restart(): void {
     if (!this.connection) return;
+    // Firefox's transport sends nothing any more once it failed, whatever ICE finds later: only a new connection does.
+    if (this.connection.state === 'failed') return this.signal.anew();
     this.restarting = true;
     this.signal.ask();
     clearTimeout(this.mending);
@@ -231,10 +233,7 @@ export class P2pCall implements Media {
 
   private mend(): void {
     this.mending = undefined;
-    const state = this.connection?.state;
-    // Firefox's transport sends nothing any more once it failed, whatever ICE finds later: only a new connection does.
-    if (state === 'failed') this.signal.anew();
-    else if (state !== undefined && state !== 'connected') this.restart();
+    if (this.connection && this.connection.state !== 'connected') this.restart();
   }
 
   private async compare(): Promise<void> {
