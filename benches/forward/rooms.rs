@@ -4,7 +4,7 @@ use std::io;
 
 use konsil::model::chance::Chance;
 use konsil::model::ids::{Identity, RoomKey, SessionId, Sid};
-use konsil::model::media::MediaKind;
+use konsil::model::media::{MediaKind, TrackSource};
 use konsil::room::command::Layout;
 use konsil::room::media::{MediaCommand, MediaRights, TrackSpec};
 
@@ -33,8 +33,17 @@ pub fn orders(load: Load) -> io::Result<Vec<MediaCommand>> {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             let sid = Sid::track(&mut chance);
             let cids = vec![cid(number, kind)];
-            let track =
-                TrackSpec { sid: sid.clone(), cids, kind, layers: Vec::new(), codec: None, red: true, encrypted: true, muted: false };
+            let track = TrackSpec {
+                sid: sid.clone(),
+                cids,
+                kind,
+                source: TrackSource::Unknown,
+                layers: Vec::new(),
+                codec: None,
+                red: true,
+                encrypted: true,
+                muted: false,
+            };
             orders.push(MediaCommand::AddTrack { session: session(number), track });
             for receiver in load.receivers(number) {
                 let publisher = sids[number].clone();

@@ -121,4 +121,6 @@ pub struct TrackSettings {
     pub height: u32,
     /// Frames per second that are enough, 0 if not said.
     pub fps: u32,
+    /// The client's order of its tracks where not all fit: 1 comes first, 0 is not said.
+    pub priority: u32,
 }

@@ -17,9 +17,10 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, Quality, TrackSettings};
 use crate::model::stats::Direction;
 use crate::room::command::Leg;
+use crate::sfu::budget::Budget;
 use crate::sfu::descriptor::{self, Templates};
 use crate::sfu::fmtp::Route;
-use crate::sfu::layers::LayerSelector;
+use crate::sfu::layers::{LayerSelector, Level};
 use crate::sfu::rewrite::{Rewriter, Start};
 
 use super::paths::Paths;
@@ -86,6 +87,8 @@ pub(super) struct OutSection {
     pub described: bool,
     /// Its queue was full: frames were dropped, so that the next must be a keyframe.
     pub clogged: bool,
+    /// The client was told that the track is paused.
+    pub paused: bool,
 }
 
 impl OutSection {
@@ -108,13 +111,14 @@ impl OutSection {
             routes: Vec::new(),
             described: false,
             clogged: false,
+            paused: false,
         }
     }
 
     /// What follows begins anew: the pause shows in the timestamps, and pictures wait for a keyframe.
     pub fn pause(&mut self) {
         self.rewriter.switch();
-        self.selector = LayerSelector::new(self.settings);
+        self.selector = LayerSelector::new(self.settings, self.selector.limited());
     }
 
     pub fn carry(&mut self, want: &Want) {
@@ -125,7 +129,17 @@ impl OutSection {
         self.settings = want.settings;
         self.pause();
         self.routes.clear();
-        self.clogged = false;
+        (self.clogged, self.paused) = (false, false);
+    }
+
+    /// The client's network carries more or less of the track than before. Returns whether the client must hear of it.
+    pub fn limit(&mut self, level: Option<Level>) -> bool {
+        if level.is_none() && self.selector.limited().is_some() {
+            // What is left out must not look lost.
+            self.rewriter.switch();
+        }
+        self.selector.limit(level);
+        std::mem::replace(&mut self.paused, level.is_none()) != level.is_none()
     }
 
     /// The client changed how it shows the track.
@@ -263,6 +277,8 @@ pub(super) struct Peer {
     /// Something of str0m's waits to be drained.
     pub ready: bool,
     pub outbox: Outbox,
+    /// Until when str0m may be probing what the network carries.
+    pub probes_until: Option<Instant>,
     /// The time that str0m has seen: now, or a little ahead of it.
     pub clock: Instant,
     /// When str0m wants its time.
@@ -284,6 +300,17 @@ pub(super) struct Peer {
     pub connected: bool,
     /// The control core was told that the client is gone.
     pub lost: bool,
+    /// What the client's network carries, in bit/s, as far as was found out.
+    pub estimate: Option<u64>,
+    /// It reports when each packet came, not just what it thinks it can take.
+    pub feedback: bool,
+    pub budget: Budget,
+    /// There is a new estimate to act on.
+    pub estimated: bool,
+    /// What str0m was told to look for, in bit/s.
+    pub desired: u64,
+    /// When it was told to look for more than before, and what it thought then.
+    pub tried: Option<(Instant, u64)>,
     /// The worse of the losses to and from the client, as a share of 1.
     pub loss: f32,
     /// The sums of NACKs by direction and stream that were counted already.
@@ -309,35 +336,8 @@ impl Peer {
     }
 
     pub fn new(spec: PeerSpec, config: &WorkerConfig, now: Instant) -> Self {
-        let mut rtc = Rtc::builder()
-            .set_rtp_mode(true)
-            .set_ice_lite(true)
-            .set_local_ice_credentials(spec.creds.clone())
-            .clear_codecs()
-            .enable_opus(true, true)
-            .enable_vp8(true)
-            .enable_h264(true)
-            .enable_vp9(true)
-            .enable_av1(true)
-            .set_extension(DESCRIPTOR_ID, descriptor::extension())
-            .enable_bwe(Some(FIRST_ESTIMATE))
-            .set_stats_interval(Some(STATS_INTERVAL))
-            .set_send_buffer_video(RESEND_VIDEO)
-            .set_sctp_max_buffered_amount(SCTP_BUFFER)
-            .set_sctp_max_message_size(DATA_MAX)
-            .build(now);
-        for address in &config.candidates {
-            if let Ok(candidate) = Candidate::host(*address, "udp") {
-                rtc.add_local_candidate(candidate);
-            }
-        }
-        for address in &config.tcp_candidates {
-            if let Ok(candidate) = Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build() {
-                rtc.add_local_candidate(candidate);
-            }
-        }
         Self {
-            rtc,
+            rtc: build(spec.creds.clone(), config, now),
             session: spec.session,
             sid: spec.sid,
             room: spec.room,
@@ -362,6 +362,7 @@ impl Peer {
             restart: false,
             ready: false,
             outbox: Outbox::default(),
+            probes_until: None,
             clock: now,
             due: now,
             queued: None,
@@ -373,6 +374,12 @@ impl Peer {
             opened: 0,
             connected: false,
             lost: false,
+            estimate: None,
+            feedback: false,
+            budget: Budget::default(),
+            estimated: false,
+            desired: 0,
+            tried: None,
             loss: 0.0,
             nacks: Vec::new(),
         }
@@ -402,6 +409,38 @@ impl Peer {
         let known = if is_stun(&transmit.contents) { self.paths.to(remote, tcp) } else { self.paths.for_media(remote, tcp) };
         known.or((!tcp).then_some(Flow { remote, local: otherwise, stream: None }))
     }
+}
+
+/// A PeerConnection that waits for an offer, or for sections to offer.
+fn build(creds: IceCreds, config: &WorkerConfig, now: Instant) -> Rtc {
+    let mut rtc = Rtc::builder()
+        .set_rtp_mode(true)
+        .set_ice_lite(true)
+        .set_local_ice_credentials(creds)
+        .clear_codecs()
+        .enable_opus(true, true)
+        .enable_vp8(true)
+        .enable_h264(true)
+        .enable_vp9(true)
+        .enable_av1(true)
+        .set_extension(DESCRIPTOR_ID, descriptor::extension())
+        .enable_bwe(Some(FIRST_ESTIMATE))
+        .set_stats_interval(Some(STATS_INTERVAL))
+        .set_send_buffer_video(RESEND_VIDEO)
+        .set_sctp_max_buffered_amount(SCTP_BUFFER)
+        .set_sctp_max_message_size(DATA_MAX)
+        .build(now);
+    for address in &config.candidates {
+        if let Ok(candidate) = Candidate::host(*address, "udp") {
+            rtc.add_local_candidate(candidate);
+        }
+    }
+    for address in &config.tcp_candidates {
+        if let Ok(candidate) = Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build() {
+            rtc.add_local_candidate(candidate);
+        }
+    }
+    rtc
 }
 
 /// Our word for str0m's codec, `None` for those that Konsil does not forward.

@@ -1,7 +1,7 @@
 //! The words that a room's rules exchange with the worker that carries its media.
 
 use crate::model::ids::{Identity, RoomKey, SessionId, Sid};
-use crate::model::media::{Codec, MediaKind, TrackSettings, VideoLayer};
+use crate::model::media::{Codec, MediaKind, Quality, TrackSettings, TrackSource, VideoLayer};
 
 use super::command::{Layout, Leg};
 use super::notice::QualityLevel;
@@ -28,6 +28,8 @@ pub struct TrackSpec {
     pub cids: Vec<String>,
     /// Audio or video.
     pub kind: MediaKind,
+    /// What it shows: a shared screen matters most.
+    pub source: TrackSource,
     /// The codec that the publisher announced, which the answer must put first or browsers send another one.
     pub codec: Option<Codec>,
     /// Whether sound may come wrapped in RED (RFC 2198).
@@ -273,6 +275,24 @@ pub enum MediaEvent {
         room: RoomKey,
         /// Session, level, LiveKit's score from 1 to 5.
         levels: Vec<(SessionId, QualityLevel, f32)>,
+    },
+    /// Tracks that a session's network carries no more, or again.
+    Streams {
+        /// Who receives.
+        session: SessionId,
+        /// Track, and whether it is paused.
+        states: Vec<(Sid, bool)>,
+    },
+    /// The best layer of a track that anybody has a use for changed.
+    Watched {
+        /// Who publishes it.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// The layer, `None` if nobody watches.
+        best: Option<Quality>,
+        /// The codec of the track, if it is known.
+        codec: Option<Codec>,
     },
     /// The worker failed inside this room and threw it away.
     RoomFault {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::ids::{Identity, RoomName, Sid};
-use crate::model::media::{Codec, Encryption, MediaKind, TrackSource, VideoLayer};
+use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, VideoLayer};
 use crate::model::record::RoomMode;
 
 use super::command::{Layout, PartnerMessage};
@@ -74,6 +74,17 @@ pub enum Notice {
         /// Allowed or forbidden.
         allowed: bool,
     },
+    /// Tracks that the client's network carries no more, or again.
+    Streams(Vec<StreamView>),
+    /// The layers of the client's own track that somebody has a use for.
+    Watched {
+        /// Which.
+        track: Sid,
+        /// The codec that it is published in.
+        codec: Codec,
+        /// The best layer, `None` if nobody watches.
+        best: Option<Quality>,
+    },
     /// How things stand in a p2p room: the first message there, and again when the other person comes, goes or returns.
     Partner(PartnerView),
     /// What the other person of a p2p room says.
@@ -85,6 +96,17 @@ pub enum Notice {
         /// The outcome.
         outcome: Outcome,
     },
+}
+
+/// Whether the server sends a track to a client or has paused it, because the client's network does not carry it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamView {
+    /// The publisher.
+    pub participant: Sid,
+    /// The track.
+    pub track: Sid,
+    /// Whether it is paused.
+    pub paused: bool,
 }
 
 /// The other person of a p2p room, as one of the two learns of it.

@@ -70,6 +70,7 @@ impl Room {
             sid: view.sid.clone(),
             cids,
             kind: view.kind,
+            source: view.source,
             codec: view.codec,
             // Browsers seal the whole RED payload, which nobody could unwrap then for a receiver without RED.
             red: !view.disable_red && view.encryption == Encryption::None,

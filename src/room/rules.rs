@@ -358,6 +358,8 @@ impl Room {
                 let views: Vec<_> = levels.iter().filter_map(view).collect();
                 self.tell_all(|_| Notice::Quality(views.clone()), out);
             }
+            MediaEvent::Streams { session, states } => self.streams(session, states, out),
+            MediaEvent::Watched { session, track, best, codec } => self.watched(session, track, best, codec, out),
             MediaEvent::RoomFault { .. } => self.close(LeaveReason::MediaFailure, out),
         }
     }

@@ -1,11 +1,11 @@
 //! Subscribing: who receives which track.
 
 use crate::model::ids::{SessionId, Sid};
-use crate::model::media::TrackSettings;
+use crate::model::media::{Codec, Quality, TrackSettings};
 
 use super::command::{SubscriptionRules, SyncState};
 use super::media::MediaCommand;
-use super::notice::Notice;
+use super::notice::{Notice, StreamView};
 use super::participant::Participant;
 use super::rules::{Effect, Room};
 
@@ -107,6 +107,26 @@ impl Room {
                     self.reconcile(*other, track, out);
                 }
             }
+        }
+    }
+
+    /// Tells a client which tracks its network carries no more, or again.
+    pub(super) fn streams(&self, session: SessionId, states: Vec<(Sid, bool)>, out: &mut Vec<Effect>) {
+        let view = |(track, paused): (Sid, bool)| {
+            let participant = self.publisher_of(&track)?.sid.clone();
+            Some(StreamView { participant, track, paused })
+        };
+        let views: Vec<_> = states.into_iter().filter_map(view).collect();
+        if !views.is_empty() {
+            self.tell(session, Notice::Streams(views), out);
+        }
+    }
+
+    /// Tells a publisher which layers of its track somebody has a use for.
+    pub(super) fn watched(&self, session: SessionId, track: Sid, best: Option<Quality>, codec: Option<Codec>, out: &mut Vec<Effect>) {
+        let announced = self.participants.get(&session).and_then(|publisher| publisher.tracks.get(&track)?.view.codec);
+        if let Some(codec) = codec.or(announced) {
+            self.tell(session, Notice::Watched { track, codec, best }, out);
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Glance {
     pub vp8: Option<Vp8Info>,
     /// The temporal layer, 0 to 7, where the payload names one.
     pub temporal: Option<u8>,
+    /// The frame needs none but the base layer (VP8's Y): a decoder can begin with this temporal layer here.
+    pub sync: bool,
     /// The frame number of the dependency descriptor, which is no part of the payload.
     pub number: Option<u16>,
 }
@@ -54,12 +56,13 @@ fn vp8(payload: &[u8]) -> Glance {
     let extension = if byte(0) & 0x80 == 0 { 0 } else { byte(1) };
     let has_id = extension & 0x80 != 0;
     let wide = has_id && byte(2) & 0x80 != 0;
-    let temporal = (extension & 0x20 != 0).then(|| {
+    let layered = (extension & 0x20 != 0).then(|| {
         let at = 2 + usize::from(has_id) + usize::from(wide) + usize::from(extension & 0x40 != 0);
-        byte(at) >> 6
+        byte(at)
     });
+    let (temporal, sync) = (layered.map(|byte| byte >> 6), layered.is_some_and(|byte| byte & 0x20 != 0));
     let keyframe_start = descriptor.starts_keyframe(payload);
-    Glance { keyframe_start, frame_start, vp8: Some(Vp8Info { descriptor, wide }), temporal, ..Glance::default() }
+    Glance { keyframe_start, frame_start, vp8: Some(Vp8Info { descriptor, wide }), temporal, sync, ..Glance::default() }
 }
 
 /// RFC 9628 §4.2: `I|P|L|F|B|E|V|Z`, then the picture id, then `TID(3)|U|SID(3)|D`.

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::budget::Rung;
 use super::frame::Glance;
+use super::meter::Meter;
 use crate::model::media::Quality;
 use crate::model::media::TrackSettings;
 use crate::model::media::VideoLayer;
@@ -13,13 +15,79 @@ pub const SILENCE: Duration = Duration::from_secs(1);
 pub const SILENT_FRAMES: u8 = 5;
 /// A layer covers a size that is this many percent of its own or less: upscaling by a tenth is not seen.
 const COVER_PERCENT: u64 = 110;
+/// What a packet takes beside its payload in bytes: RTP with extensions, SRTP's tag, UDP and IP.
+const OVERHEAD: u64 = 70;
+/// What layers take that were neither measured nor announced, in bit/s: what livekit-client sends of a camera.
+const USUAL_BITRATES: [u64; 3] = [160_000, 450_000, 1_700_000];
+/// Temporal layers are told apart below this one: libwebrtc makes at most three.
+const TEMPORAL_LAYERS: usize = 3;
+/// A frame rate that is this many percent of what was asked for is enough.
+const ENOUGH_FRAMES_PERCENT: u64 = 90;
+
+/// How well a track is sent. Later ones are better: of a smaller layer all frames come before a larger one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Level {
+    /// The spatial layer.
+    pub quality: Quality,
+    /// The highest temporal layer.
+    pub temporal: u8,
+}
+
+impl Level {
+    /// Everything there is.
+    pub const BEST: Self = Self::whole(Quality::High);
+
+    /// A spatial layer with all its frames.
+    #[must_use]
+    pub const fn whole(quality: Quality) -> Self {
+        Self { quality, temporal: u8::MAX }
+    }
+}
+
+/// What one spatial layer brings: bits and frames a second, up to each temporal layer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    bits: [Meter; TEMPORAL_LAYERS],
+    frames: [Meter; TEMPORAL_LAYERS],
+    /// Its packets name their temporal layers.
+    temporal: bool,
+}
+
+impl Flow {
+    fn count(&mut self, payload: usize, glance: &Glance, now: Instant) {
+        let layer = usize::from(glance.temporal.unwrap_or(0)).min(TEMPORAL_LAYERS - 1);
+        self.temporal |= glance.vp8.is_some() && layer > 0;
+        let bits = (payload as u64 + OVERHEAD) * 8;
+        for at in layer..TEMPORAL_LAYERS {
+            self.bits[at].add(bits, now);
+            if glance.frame_end {
+                self.frames[at].add(1, now);
+            }
+        }
+    }
+
+    fn rate(&self) -> Option<u64> {
+        self.bits[TEMPORAL_LAYERS - 1].rate()
+    }
+
+    /// The lowest temporal layer that brings so many frames a second.
+    fn enough(&self, fps: u32) -> u8 {
+        let brings =
+            |at: &u8| self.frames[usize::from(*at)].rate().is_some_and(|rate| rate * 100 >= u64::from(fps) * ENOUGH_FRAMES_PERCENT);
+        let least = (0..2).find(brings).filter(|_| self.temporal && fps > 0);
+        least.unwrap_or(u8::MAX)
+    }
+}
 
 /// The layers of one published track: what was announced and what arrives. Belongs to the publisher.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
     /// The short side of each announced layer in pixels.
     sides: [Option<u32>; 3],
+    /// What each was announced to take in bit/s.
+    announced: [Option<u64>; 3],
     heard: [Option<Heard>; 3],
+    flows: [Flow; 3],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +108,16 @@ impl Layers {
 
     /// The publisher changed its announcement. Sizes of 0 count as unknown.
     pub fn announce(&mut self, announced: &[VideoLayer]) {
-        self.sides = [None; 3];
+        (self.sides, self.announced) = ([None; 3], [None; 3]);
         for layer in announced {
             self.sides[layer.quality.index()] = Some(layer.width.min(layer.height)).filter(|&side| side > 0);
+            self.announced[layer.quality.index()] = Some(u64::from(layer.bitrate)).filter(|&bitrate| bitrate > 0);
         }
     }
 
     /// A packet of a layer arrived. To be told once, before the subscribers are asked.
-    pub fn heard(&mut self, quality: Quality, glance: &Glance, now: Instant) {
+    pub fn heard(&mut self, quality: Quality, glance: &Glance, payload: usize, now: Instant) {
+        self.flows[quality.index()].count(payload, glance, now);
         if glance.frame_end {
             for other in self.heard.iter_mut().flatten() {
                 other.others = other.others.saturating_add(1);
@@ -63,7 +133,8 @@ impl Layers {
     }
 
     /// The smallest layer that is large enough, whether it delivers or not.
-    fn wish(&self, settings: &TrackSettings) -> Quality {
+    #[must_use]
+    pub fn wish(&self, settings: &TrackSettings) -> Quality {
         let wanted = match (settings.width, settings.height) {
             (0, 0) => return settings.quality.unwrap_or(Quality::High),
             (0, side) | (side, 0) => side,
@@ -76,12 +147,55 @@ impl Layers {
         best.map_or(Quality::High, |(_, quality)| quality)
     }
 
-    /// The layer to send: the wished one, else the best live one below, else the next above.
-    fn target(&self, settings: &TrackSettings, now: Instant) -> Option<Quality> {
-        let wish = self.wish(settings);
+    /// The layer to send: the best live one up to `most`, else the next above.
+    fn target(&self, most: Quality, now: Instant) -> Option<Quality> {
         let live = |quality: &&Quality| self.live(**quality, now);
-        let (below, above) = Quality::ALL.split_at(wish.index() + 1);
+        let (below, above) = Quality::ALL.split_at(most.index() + 1);
         below.iter().rev().find(live).or_else(|| above.iter().find(live)).copied()
+    }
+
+    /// What a layer takes, measured if it was, in bit/s.
+    #[must_use]
+    pub fn bitrate(&self, quality: Quality) -> u64 {
+        let at = quality.index();
+        self.flows[at].rate().or(self.announced[at]).unwrap_or(USUAL_BITRATES[at])
+    }
+
+    /// What a single layer was measured to take, in bit/s.
+    #[must_use]
+    pub fn measured(&self) -> Option<u64> {
+        self.flows[Quality::High.index()].rate()
+    }
+
+    /// The layers up to the one that is wished for: those that deliver, or while none does those that were announced.
+    fn useful(&self, settings: &TrackSettings, now: Instant) -> impl Iterator<Item = Quality> {
+        let wish = self.wish(settings);
+        let live = self.target(wish, now);
+        let announced = move |quality: Quality| self.sides[quality.index()].is_some() || quality == wish;
+        let best = live.unwrap_or(wish);
+        Quality::ALL
+            .into_iter()
+            .filter(move |quality| *quality <= best && if live.is_some() { self.live(*quality, now) } else { announced(*quality) })
+    }
+
+    /// The ways to send this track, from the cheapest to the best that there is a use for.
+    #[must_use]
+    pub fn rungs(&self, settings: &TrackSettings, now: Instant) -> Vec<Rung> {
+        let mut rungs = Vec::new();
+        for quality in self.useful(settings, now) {
+            let flow = &self.flows[quality.index()];
+            let frames = flow.enough(settings.fps);
+            // Frames are left out only where there is no smaller picture left to send.
+            if rungs.is_empty() && flow.temporal {
+                let thin = flow.bits.iter().zip(0..).take(TEMPORAL_LAYERS - 1).filter(|(_, temporal)| *temporal < frames);
+                rungs
+                    .extend(thin.filter_map(|(meter, temporal)| Some(Rung { level: Level { quality, temporal }, bitrate: meter.rate()? })));
+            }
+            let measured = flow.bits.get(usize::from(frames)).and_then(Meter::rate);
+            let bitrate = measured.unwrap_or_else(|| self.bitrate(quality));
+            rungs.push(Rung { level: Level { quality, temporal: frames }, bitrate });
+        }
+        rungs
     }
 }
 
@@ -93,22 +207,36 @@ pub enum Decision {
         /// It is the first of another layer, or of the same after a pause: tell the rewriter.
         switched: bool,
     },
+    /// It is of a frame that is left out of what the subscriber gets: tell the rewriter.
+    Skip,
     /// It is of a layer that the subscriber does not get.
     Drop,
 }
 
 /// The choice for one subscriber of one track. Layers change at keyframes only; until then the old one goes on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LayerSelector {
     settings: TrackSettings,
+    /// What the subscriber's network carries; `None` is nothing.
+    limit: Option<Level>,
     current: Option<Quality>,
+    /// The highest temporal layer that goes through at the moment.
+    temporal: u8,
+    /// Packets wait: only what other frames need goes through.
+    squeezed: bool,
+}
+
+impl Default for LayerSelector {
+    fn default() -> Self {
+        Self::new(TrackSettings::default(), Some(Level::BEST))
+    }
 }
 
 impl LayerSelector {
-    /// A subscriber that asked for nothing special gets the best layer.
+    /// A subscriber that asked for nothing special gets the best layer that its network carries.
     #[must_use]
-    pub fn new(settings: TrackSettings) -> Self {
-        Self { settings, current: None }
+    pub fn new(settings: TrackSettings, limit: Option<Level>) -> Self {
+        Self { settings, limit, current: None, temporal: u8::MAX, squeezed: false }
     }
 
     /// The subscriber changed its mind.
@@ -119,177 +247,84 @@ impl LayerSelector {
         }
     }
 
+    /// The subscriber's network carries more or less than before. After a pause the rewriter must be told too.
+    pub fn limit(&mut self, limit: Option<Level>) {
+        self.limit = limit;
+        if limit.is_none() {
+            self.current = None;
+        }
+    }
+
+    /// Packets for the subscriber wait in a queue, or no longer do.
+    pub fn squeeze(&mut self, squeezed: bool) {
+        self.squeezed = squeezed;
+    }
+
+    /// What its network carries.
+    #[must_use]
+    pub fn limited(&self) -> Option<Level> {
+        self.limit
+    }
+
     /// The layer that is being sent.
     #[must_use]
     pub fn current(&self) -> Option<Quality> {
         self.current
     }
 
+    /// What is being sent, as the budget sees it: from the moment on at which it was decided.
+    #[must_use]
+    pub fn sent(&self) -> Option<Level> {
+        self.limit.filter(|_| !self.settings.disabled)
+    }
+
+    /// The layer that should be sent.
+    fn target(&self, layers: &Layers, now: Instant) -> Option<Quality> {
+        let limit = self.limit.filter(|_| !self.settings.disabled)?;
+        layers.target(layers.wish(&self.settings).min(limit.quality), now)
+    }
+
     /// Decides about a packet of a layer, after [`Layers::heard`] was told of it.
     pub fn on_packet(&mut self, layers: &Layers, quality: Quality, glance: &Glance, now: Instant) -> Decision {
-        if self.settings.disabled {
-            return Decision::Drop;
-        }
+        let Some(limit) = self.limit.filter(|_| !self.settings.disabled) else { return Decision::Drop };
         if self.current == Some(quality) {
-            return Decision::Forward { switched: false };
+            let most = if self.squeezed { 0 } else { limit.temporal };
+            return if self.passes(most, glance) { Decision::Forward { switched: false } } else { Decision::Skip };
         }
-        if glance.keyframe_start && layers.target(&self.settings, now) == Some(quality) {
+        if glance.keyframe_start && self.target(layers, now) == Some(quality) {
             self.current = Some(quality);
+            self.temporal = limit.temporal;
             return Decision::Forward { switched: true };
         }
         Decision::Drop
+    }
+
+    /// Whether a frame of the current layer goes through. Whole frames do or do not, and more of them only from one on
+    /// that needs none of those left out (RFC 7741 §4.2, Y).
+    fn passes(&mut self, most: u8, glance: &Glance) -> bool {
+        if glance.vp8.is_none() {
+            return true;
+        }
+        if glance.keyframe_start {
+            self.temporal = most;
+        } else if glance.frame_start {
+            self.temporal = self.temporal.min(most);
+        }
+        let Some(temporal) = glance.temporal else { return true };
+        if temporal > self.temporal && temporal <= most && glance.sync {
+            self.temporal = temporal;
+        }
+        temporal <= self.temporal
     }
 
     /// The layer whose next keyframe this subscriber waits for; ask its publisher through a
     /// [`super::keyframes::KeyframeThrottle`].
     #[must_use]
     pub fn wants_keyframe(&self, layers: &Layers, now: Instant) -> Option<Quality> {
-        if self.settings.disabled {
-            return None;
-        }
-        layers.target(&self.settings, now).filter(|&target| self.current != Some(target))
+        self.target(layers, now).filter(|&target| self.current != Some(target))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::dice::epoch;
-    use super::*;
-
-    const KEY: Glance = Glance { keyframe_start: true, frame_start: true, frame_end: true, vp8: None, temporal: None, number: None };
-    const DELTA: Glance = Glance { keyframe_start: false, ..KEY };
-    const HERE: Decision = Decision::Forward { switched: true };
-    const ON: Decision = Decision::Forward { switched: false };
-
-    fn layer(quality: Quality, width: u32, height: u32) -> VideoLayer {
-        VideoLayer { quality, width, height, bitrate: 0 }
-    }
-
-    fn three() -> Layers {
-        Layers::new(&[layer(Quality::Low, 320, 180), layer(Quality::Medium, 640, 360), layer(Quality::High, 1280, 720)])
-    }
-
-    fn size(width: u32, height: u32) -> TrackSettings {
-        TrackSettings { width, height, ..TrackSettings::default() }
-    }
-
-    /// A frame of each of these layers every 33 ms for 2 s.
-    fn run(layers: &mut Layers, qualities: &[Quality], from: Instant) -> Instant {
-        let mut now = from;
-        for _ in 0..60 {
-            now += Duration::from_millis(33);
-            for &quality in qualities {
-                layers.heard(quality, &DELTA, now);
-            }
-        }
-        now
-    }
-
-    #[test]
-    fn the_smallest_layer_that_covers_is_wished() {
-        let layers = three();
-        let wish = |width, height| layers.wish(&size(width, height));
-        assert_eq!(wish(320, 180), Quality::Low);
-        assert_eq!(wish(350, 197), Quality::Low, "a tenth is forgiven");
-        assert_eq!(wish(360, 203), Quality::Medium);
-        assert_eq!(wish(360, 640), Quality::Medium, "portrait");
-        assert_eq!(wish(641, 500), Quality::High);
-        assert_eq!(wish(4_000, 2_000), Quality::High, "nothing covers");
-        assert_eq!(wish(0, 100), Quality::Low);
-        assert_eq!(wish(u32::MAX, u32::MAX), Quality::High);
-        assert_eq!(wish(0, 0), Quality::High);
-        let medium = TrackSettings { quality: Some(Quality::Medium), ..TrackSettings::default() };
-        assert_eq!(layers.wish(&medium), Quality::Medium);
-        assert_eq!(layers.wish(&TrackSettings { width: 100, height: 100, ..medium }), Quality::Low, "a size says more");
-        assert_eq!(Layers::default().wish(&size(10, 10)), Quality::High, "nothing announced");
-        let same = Layers::new(&[layer(Quality::Low, 640, 360), layer(Quality::Medium, 640, 360)]);
-        assert_eq!(same.wish(&size(10, 10)), Quality::Medium);
-    }
-
-    #[test]
-    fn dead_layers_fall_back_below_then_above() {
-        let (mut layers, now) = (three(), epoch());
-        assert_eq!(layers.target(&size(640, 360), now), None, "nothing arrived");
-        layers.heard(Quality::High, &DELTA, now);
-        assert_eq!(layers.target(&size(640, 360), now), Some(Quality::High));
-        layers.heard(Quality::Low, &DELTA, now);
-        assert_eq!(layers.target(&size(640, 360), now), Some(Quality::Low));
-        layers.heard(Quality::Medium, &DELTA, now);
-        assert_eq!(layers.target(&size(640, 360), now), Some(Quality::Medium));
-    }
-
-    #[test]
-    fn a_switch_waits_for_a_keyframe_and_keeps_the_old_layer() {
-        let (mut layers, now) = (three(), epoch());
-        let mut one = LayerSelector::new(TrackSettings::default());
-        assert_eq!(one.wants_keyframe(&layers, now), None, "no layer lives");
-        layers.heard(Quality::Low, &DELTA, now);
-        assert_eq!(one.on_packet(&layers, Quality::Low, &DELTA, now), Decision::Drop);
-        assert_eq!(one.wants_keyframe(&layers, now), Some(Quality::Low));
-        assert_eq!(one.on_packet(&layers, Quality::Low, &KEY, now), HERE);
-        assert_eq!(one.on_packet(&layers, Quality::Low, &KEY, now), ON, "switched once");
-        assert_eq!(one.wants_keyframe(&layers, now), None);
-        layers.heard(Quality::High, &DELTA, now);
-        assert_eq!(one.wants_keyframe(&layers, now), Some(Quality::High));
-        assert_eq!(one.on_packet(&layers, Quality::High, &DELTA, now), Decision::Drop);
-        assert_eq!(one.on_packet(&layers, Quality::Low, &DELTA, now), ON);
-        assert_eq!(one.on_packet(&layers, Quality::High, &KEY, now), HERE);
-        assert_eq!(one.on_packet(&layers, Quality::Low, &KEY, now), Decision::Drop);
-        assert_eq!(one.current(), Some(Quality::High));
-    }
-
-    #[test]
-    fn a_layer_that_dies_is_left_at_the_next_keyframe() {
-        let mut layers = three();
-        let mut one = LayerSelector::new(TrackSettings::default());
-        let now = run(&mut layers, &Quality::ALL, epoch());
-        assert_eq!(one.on_packet(&layers, Quality::High, &KEY, now), HERE);
-        let now = run(&mut layers, &[Quality::Low, Quality::Medium], now);
-        assert!(!layers.live(Quality::High, now));
-        assert_eq!(one.wants_keyframe(&layers, now), Some(Quality::Medium));
-        assert_eq!(one.on_packet(&layers, Quality::Low, &KEY, now), Decision::Drop);
-        assert_eq!(one.on_packet(&layers, Quality::Medium, &KEY, now), HERE);
-        let now = run(&mut layers, &Quality::ALL, now);
-        assert_eq!(one.wants_keyframe(&layers, now), Some(Quality::High), "it came back");
-    }
-
-    #[test]
-    fn a_pending_switch_ends_when_its_layer_dies() {
-        let mut layers = three();
-        let mut one = LayerSelector::new(size(320, 180));
-        let now = run(&mut layers, &Quality::ALL, epoch());
-        assert_eq!(one.on_packet(&layers, Quality::Low, &KEY, now), HERE);
-        one.set(TrackSettings::default());
-        assert_eq!(one.wants_keyframe(&layers, now), Some(Quality::High));
-        let now = run(&mut layers, &[Quality::Low], now);
-        assert_eq!(one.wants_keyframe(&layers, now), None);
-        assert_eq!(one.on_packet(&layers, Quality::Low, &DELTA, now), ON);
-    }
-
-    #[test]
-    fn slow_and_single_layers_live_on() {
-        let (mut layers, mut now) = (three(), epoch());
-        for _ in 0..10 {
-            now += Duration::from_millis(1_500);
-            layers.heard(Quality::High, &DELTA, now);
-            layers.heard(Quality::Low, &DELTA, now);
-            assert!(layers.live(Quality::High, now + Duration::from_millis(1_499)), "a still screen");
-        }
-        assert!(layers.live(Quality::High, now + Duration::from_mins(10)), "nothing else goes on");
-    }
-
-    #[test]
-    fn a_disabled_track_sends_nothing_and_starts_again_with_a_keyframe() {
-        let (mut layers, now) = (Layers::default(), epoch());
-        let mut one = LayerSelector::default();
-        layers.heard(Quality::High, &KEY, now);
-        assert_eq!(one.on_packet(&layers, Quality::High, &KEY, now), HERE);
-        one.set(TrackSettings { disabled: true, ..TrackSettings::default() });
-        assert_eq!(one.on_packet(&layers, Quality::High, &KEY, now), Decision::Drop);
-        assert_eq!(one.wants_keyframe(&layers, now), None);
-        one.set(TrackSettings::default());
-        assert_eq!(one.wants_keyframe(&layers, now), Some(Quality::High));
-        assert_eq!(one.on_packet(&layers, Quality::High, &DELTA, now), Decision::Drop);
-        assert_eq!(one.on_packet(&layers, Quality::High, &KEY, now), HERE);
-    }
-}
+#[path = "layers_tests.rs"]
+mod tests;

@@ -1,11 +1,13 @@
 //! Floor 1: one packet in, decisions about its forwards out.
 
+pub mod budget;
 pub mod data;
 pub mod descriptor;
 pub mod fmtp;
 pub mod frame;
 pub mod keyframes;
 pub mod layers;
+pub mod meter;
 mod numbers;
 mod pictures;
 pub mod rewrite;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use konsil::model::chance::Chance;
 use konsil::model::ids::{Identity, RoomKey, SessionId, Sid, WorkerIndex};
-use konsil::model::media::MediaKind;
+use konsil::model::media::{MediaKind, TrackSource};
 use konsil::model::time::Moment;
 use konsil::node::worker::{Worker, WorkerConfig, WorkerInput, WorkerOutput};
 use konsil::room::command::Layout;
@@ -41,6 +41,7 @@ pub fn track(name: &str, mid: &str, kind: MediaKind) -> TrackSpec {
         sid: sid(name),
         cids: vec![format!("mid:{mid}")],
         kind,
+        source: TrackSource::Unknown,
         codec: None,
         red: true,
         layers: Vec::new(),

@@ -46,8 +46,9 @@ pub fn as_told(receiver: &Client, receipt: &Receipt, track: &Sid) -> Verdict {
     must(told == track || old, || format!("{:?} was told that section {} carries {told}, but got {track}", receiver.id, receipt.mid))
 }
 
-/// Numbers of one outgoing stream grow with those of its source, and leave no more gaps than the source has.
-pub fn numbers_continue(sink: &Sink, receipt: &Receipt) -> Verdict {
+/// Numbers of one outgoing stream grow with those of its source, and leave no more gaps than the source has. What was `sent`
+/// is no gap: it may have been of another layer, and lost.
+pub fn numbers_continue(sink: &Sink, receipt: &Receipt, sent: impl Fn(u64) -> bool) -> Verdict {
     let (seq, tag) = (receipt.seen.seq, receipt.seen.tag);
     if let Some(same) = sink.seen.get(&seq) {
         let equal = same.tag == tag && same.timestamp == receipt.seen.timestamp && same.picture == receipt.seen.picture;
@@ -55,7 +56,7 @@ pub fn numbers_continue(sink: &Sink, receipt: &Receipt) -> Verdict {
     }
     let before = sink.seen.range(..seq).next_back().filter(|(_, seen)| seen.tag.stream() == tag.stream());
     let after = sink.seen.range(seq + 1..).next().filter(|(_, seen)| seen.tag.stream() == tag.stream());
-    let fits = |low: (u64, u64), high: (u64, u64)| high.1 > low.1 && high.0 - low.0 <= high.1 - low.1;
+    let fits = |low: (u64, u64), high: (u64, u64)| high.1 > low.1 && (high.0 - low.0 <= high.1 - low.1 || (low.0 + 1..high.0).all(&sent));
     let own = (seq, tag.seq);
     must(before.is_none_or(|(number, seen)| fits((*number, seen.tag.seq), own)), || {
         format!("{:?}: number {seq} is source number {} after {before:?}", receipt.ssrc, tag.seq)

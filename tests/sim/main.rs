@@ -45,7 +45,7 @@ fn seeds_that_failed_once_pass() {
 
 #[test]
 fn the_same_seed_makes_the_same_decisions() {
-    for seed in [2, 4, 5] {
+    for seed in [4, 12, 24] {
         let (one, other) = (run::one(seed), run::one(seed));
         run::compare(seed, &one, &other);
     }

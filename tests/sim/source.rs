@@ -66,6 +66,10 @@ pub struct Source {
     pub live_since: Option<Instant>,
     pub muted: bool,
     layers: Vec<Layer>,
+    /// It stops layers that nobody watches.
+    dynacast: bool,
+    /// So many of its layers are sent.
+    best: u8,
     next_at: Instant,
 }
 
@@ -95,6 +99,8 @@ impl Source {
             live_since: None,
             muted: false,
             layers,
+            dynacast: number.is_multiple_of(2) ^ client.0.is_multiple_of(2),
+            best: 3,
             next_at: now,
         }
     }
@@ -126,6 +132,17 @@ impl Source {
         }
     }
 
+    /// The server says which layers somebody has a use for. Half of the clients stop the others, as livekit-client does if
+    /// it is told to.
+    pub fn watched(&mut self, best: Option<Quality>) {
+        if self.simulcast && self.dynacast {
+            let before = self.best;
+            self.best = best.map_or(0, |best| u8::try_from(best.index() + 1).expect("few layers"));
+            // An encoder begins with a keyframe.
+            self.layers.iter_mut().filter(|layer| layer.at >= before).for_each(|layer| layer.key_wanted = true);
+        }
+    }
+
     /// The server wants a keyframe of a layer, of all layers without a rid.
     pub fn want_keyframe(&mut self, rid: Option<Rid>) {
         for layer in self.layers.iter_mut().filter(|layer| rid.is_none() || layer.rid == rid) {
@@ -147,7 +164,8 @@ impl Source {
                 MediaKind::Audio => (AUDIO_EVERY, 48),
                 MediaKind::Video => (VIDEO_EVERY, 90),
             };
-            for layer in &mut self.layers {
+            let best = self.best;
+            for layer in self.layers.iter_mut().filter(|layer| layer.rid.is_none() || layer.at < best) {
                 layer.timestamp = layer.timestamp.wrapping_add(u32::try_from(every.as_millis()).expect("short") * rate);
                 frame(layer, self.kind, self.number, client, pt, now, &mut writes);
             }

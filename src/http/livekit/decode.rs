@@ -236,6 +236,7 @@ fn track_settings(update: &lk::UpdateTrackSettings) -> TrackSettings {
         width: update.width,
         height: update.height,
         fps: update.fps,
+        priority: update.priority,
     }
 }
 

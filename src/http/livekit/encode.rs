@@ -4,8 +4,12 @@ use livekit_protocol as lk;
 use lk::signal_response::Message;
 
 use super::views;
+use crate::model::ids::Sid;
+use crate::model::media::{Codec, Quality};
 use crate::room::command::Layout;
-use crate::room::notice::{Description, Joined, LeaveAction, LeaveReason, Notice, Outcome, QualityLevel, QualityView, SpeakerView};
+use crate::room::notice::{
+    Description, Joined, LeaveAction, LeaveReason, Notice, Outcome, QualityLevel, QualityView, SpeakerView, StreamView,
+};
 
 /// Seconds between a client's pings.
 pub const PING_INTERVAL_S: u8 = 5;
@@ -70,6 +74,10 @@ pub fn encode(notice: Notice, about: About) -> Option<Message> {
                 allowed,
             })
         }
+        Notice::Streams(streams) => {
+            Message::StreamStateUpdate(lk::StreamStateUpdate { stream_states: streams.iter().map(stream_state).collect() })
+        }
+        Notice::Watched { track, codec, best } => Message::SubscribedQualityUpdate(watched(&track, codec, best)),
         Notice::Response { request_id, outcome } => response(request_id, outcome, text(outcome)),
         Notice::Partner(_) | Notice::FromPartner(_) => return None,
     })
@@ -128,6 +136,29 @@ fn quality(view: &QualityView) -> lk::ConnectionQualityInfo {
         QualityLevel::Excellent => lk::ConnectionQuality::Excellent,
     };
     lk::ConnectionQualityInfo { participant_sid: view.participant.to_string(), quality: quality.into(), score: view.score }
+}
+
+fn stream_state(view: &StreamView) -> lk::StreamStateInfo {
+    let state = if view.paused { lk::StreamState::Paused } else { lk::StreamState::Active };
+    lk::StreamStateInfo { participant_sid: view.participant.to_string(), track_sid: view.track.to_string(), state: state.into() }
+}
+
+/// Newer clients look at the codecs only, older ones at the qualities beside them.
+fn watched(track: &Sid, codec: Codec, best: Option<Quality>) -> lk::SubscribedQualityUpdate {
+    let wire =
+        [(Quality::Low, lk::VideoQuality::Low), (Quality::Medium, lk::VideoQuality::Medium), (Quality::High, lk::VideoQuality::High)];
+    let quality = |(quality, wire): (Quality, lk::VideoQuality)| lk::SubscribedQuality {
+        quality: wire.into(),
+        enabled: best.is_some_and(|best| quality <= best),
+    };
+    let qualities: Vec<_> = wire.into_iter().map(quality).collect();
+    let name = codec.mime().rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    #[expect(deprecated)] // clients from before there were several codecs read nothing else
+    lk::SubscribedQualityUpdate {
+        track_sid: track.to_string(),
+        subscribed_qualities: qualities.clone(),
+        subscribed_codecs: vec![lk::SubscribedCodec { codec: name, qualities }],
+    }
 }
 
 fn text(outcome: Outcome) -> &'static str {

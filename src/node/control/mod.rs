@@ -265,6 +265,8 @@ impl Control {
             | MediaEvent::Exhausted { session }
             | MediaEvent::Lost { session }
             | MediaEvent::Silent { session }
+            | MediaEvent::Streams { session, .. }
+            | MediaEvent::Watched { session, .. }
             | MediaEvent::Unsealed { session, .. } => *session,
         };
         self.with_room_of(session, |room, _, out| room.media(event, now, out));

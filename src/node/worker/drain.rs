@@ -21,6 +21,10 @@ const AHEAD: Duration = Duration::from_micros(100);
 /// a peer with traffic seldom needs a wake-up for its own housekeeping.
 const LENIENCE: Duration = Duration::from_millis(25);
 
+/// How long after one packet of a probe there may be another. What is due first may be housekeeping, and what waits behind it a
+/// probe: sent late it would measure our patience instead of the network.
+const PROBE: Duration = Duration::from_millis(100);
+
 impl Worker {
     /// Lets str0m see the time, then drains it.
     pub(super) fn flush(&mut self, index: PeerIndex) {
@@ -44,7 +48,12 @@ impl Worker {
             let Some(peer) = self.peers.get_mut(index.0 as usize).and_then(Option::as_mut) else { return };
             match peer.rtc.poll_output() {
                 Ok(Output::Timeout(due)) => {
-                    let patient = peer.outbox.is_empty() && !extra && is_housekeeping(peer.rtc.last_timeout_reason());
+                    let reason = peer.rtc.last_timeout_reason();
+                    if is_probe(reason) {
+                        peer.probes_until = Some(peer.clock + PROBE);
+                    }
+                    let probes = peer.probes_until.is_some_and(|until| peer.clock < until);
+                    let patient = !probes && peer.outbox.is_empty() && !extra && is_housekeeping(reason);
                     if due > peer.clock && due <= soon && !patient {
                         peer.clock = due;
                         let _ = peer.rtc.handle_input(Input::Timeout(due));
@@ -71,6 +80,9 @@ impl Worker {
             }
         };
         if alive {
+            if self.peer_mut(index).is_some_and(|peer| std::mem::take(&mut peer.estimated)) {
+                self.allot(index);
+            }
             self.queue(index);
         } else {
             self.lost(index);
@@ -118,6 +130,7 @@ impl Worker {
             Event::ChannelOpen(channel, label) => self.channel_open(index, channel, &label),
             Event::ChannelClose(channel) => self.channel_close(index, channel),
             Event::ChannelData(data) => self.data(index, &data),
+            Event::EgressBitrateEstimate(kind) => self.estimated(index, &kind),
             Event::PeerStats(stats) => self.peer_stats(index, &stats),
             Event::MediaIngressStats(stats) => self.nack_stats(index, Direction::Out, (stats.mid, stats.rid), stats.nacks),
             Event::MediaEgressStats(stats) => self.nack_stats(index, Direction::In, (stats.mid, stats.rid), stats.nacks),
@@ -133,6 +146,11 @@ impl Worker {
         let session = peer.session;
         self.event(MediaEvent::Connected { session });
     }
+}
+
+/// Whether packets are being sent at a chosen rate, to see whether they arrive at it.
+fn is_probe(reason: Reason) -> bool {
+    matches!(reason, Reason::BweProbeControl | Reason::Pacer(PacerReason::Probe1 | PacerReason::Probe2))
 }
 
 /// Whether a deadline loses nothing by waiting while nothing waits to be sent: reports, estimates and searches for

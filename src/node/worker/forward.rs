@@ -24,6 +24,8 @@ const PAYLOAD_MAX: usize = 1_400;
 const STREAMS_MAX: usize = 48;
 /// Most payload types of a publisher that a section remembers.
 const ROUTES_MAX: usize = 16;
+/// A subscriber whose queue is older loses those frames of VP8 that no other needs.
+const QUEUE_LATE: Duration = Duration::from_millis(150);
 /// A subscriber whose queue is older loses pictures until it has caught up.
 const QUEUE_MAX: Duration = Duration::from_millis(500);
 
@@ -97,13 +99,17 @@ impl Worker {
         let Some(media) = self.rooms.get_mut(room.0 as usize).and_then(Option::as_mut).and_then(|room| room.track_mut(track)) else {
             return;
         };
-        media.layers.heard(shared.quality, &shared.glance, now);
+        media.layers.heard(shared.quality, &shared.glance, shared.packet.payload.len(), now);
         if shared.glance.keyframe_start {
             media.keyframes[shared.quality.index()].arrived();
         }
         let mut wanted: Option<Quality> = None;
         for &(receiver, place) in &media.receivers {
             let Some(peer) = self.peers.get_mut(receiver.0 as usize).and_then(Option::as_deref_mut) else { continue };
+            // Before its keys are there, what is written would wait, and be old when it leaves.
+            if !peer.connected {
+                continue;
+            }
             let Some(section) = peer.sections.get_mut(place).filter(|section| section.settled) else { continue };
             if shared.kind == MediaKind::Video {
                 let decision = section.selector.on_packet(&media.layers, shared.quality, &shared.glance, now);
@@ -112,6 +118,10 @@ impl Worker {
                 }
                 match decision {
                     Decision::Drop => continue,
+                    Decision::Skip => {
+                        section.rewriter.skip(*shared.packet.seq_no, &shared.glance);
+                        continue;
+                    }
                     Decision::Forward { switched: true } => section.rewriter.switch(),
                     Decision::Forward { switched: false } => {}
                 }
@@ -264,8 +274,10 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     let packet = shared.packet;
     let mut api = peer.rtc.direct_api();
     let Some(stream) = api.stream_tx_by_mid(section.mid, None) else { return false };
-    let waits = stream.queue_info().and_then(StreamTxQueueInfo::first_unsent);
-    if waits.is_some_and(|since| now.saturating_duration_since(since) > QUEUE_MAX) {
+    let since = stream.queue_info().and_then(StreamTxQueueInfo::first_unsent);
+    let waits = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+    section.selector.squeeze(waits > QUEUE_LATE);
+    if waits > QUEUE_MAX {
         if !section.clogged {
             section.clogged = true;
             section.pause();

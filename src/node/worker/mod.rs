@@ -1,5 +1,6 @@
 //! One media worker: rooms with their PeerConnections, datagrams in, datagrams out.
 
+mod budget;
 mod data;
 mod datagram;
 mod drain;
@@ -38,6 +39,8 @@ pub const TICK: Duration = Duration::from_millis(1);
 /// A client that proved nothing for so long is gone. Consent to send expires after 30 s (RFC 7675 §5.1), less the time
 /// until the next sweep.
 pub const CONSENT: Duration = Duration::from_secs(25);
+/// How often the worker looks who fell silent, and what each client's network carries.
+const LOOK: Duration = Duration::from_millis(250);
 /// How often the worker looks for clients without consent, stale routes and connection quality.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -221,8 +224,8 @@ pub struct Worker {
     ready: Vec<PeerIndex>,
     out: VecDeque<WorkerOutput>,
     sweep_at: Instant,
-    /// When to look for clients that fell silent; never while there are none.
-    silence_at: Option<Instant>,
+    /// When to look at clients and what they get; never while there are none.
+    look_at: Option<Instant>,
     stats: WorkerStats,
 }
 
@@ -255,7 +258,7 @@ impl Worker {
             ready: Vec::new(),
             out: VecDeque::new(),
             sweep_at: now + SWEEP,
-            silence_at: None,
+            look_at: None,
             stats: WorkerStats::default(),
         }
     }
@@ -305,8 +308,8 @@ impl Worker {
     #[must_use]
     pub fn next_timeout(&self) -> (Instant, &'static str) {
         let relay = self.turn.next_timeout().map(|due| (due, "relay"));
-        let silence = self.silence_at.map(|due| (due, "silence"));
-        let sweep = [relay, silence].into_iter().flatten().fold((self.sweep_at, "sweep"), Ord::min);
+        let look = self.look_at.map(|due| (due, "look"));
+        let sweep = [relay, look].into_iter().flatten().fold((self.sweep_at, "sweep"), Ord::min);
         let Some(Reverse((due, alarm))) = self.alarms.peek() else { return sweep };
         let name = match alarm {
             Alarm::Peer(_) => "peer",
@@ -385,11 +388,26 @@ impl Worker {
             }
         }
         self.turn.handle_timeout(horizon);
-        self.listen_for_silence();
+        if self.look_at.is_some_and(|due| due <= self.now) {
+            self.look();
+        }
         if self.now >= self.sweep_at {
             self.sweep_at = self.now + SWEEP;
             self.sweep();
         }
+    }
+
+    /// Looks at clients: who fell silent or moved, what their networks carry.
+    fn look(&mut self) {
+        self.look_at = if self.sessions.is_empty() { None } else { Some(self.now + LOOK) };
+        self.settle_moved();
+        self.listen_for_silence();
+        self.look_at_budgets();
+    }
+
+    /// Sees that clients are looked at.
+    fn begin_to_look(&mut self) {
+        self.look_at.get_or_insert(self.now + LOOK);
     }
 
     /// Moves deadlines that were met before their time, so that nobody wakes up for them.

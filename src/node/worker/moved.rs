@@ -39,7 +39,8 @@ impl Worker {
     fn estimate_anew(&mut self, index: PeerIndex) {
         let Some(peer) = self.peer_mut(index) else { return };
         peer.rtc.bwe().reset(FIRST_ESTIMATE);
-        self.set_desired_bitrate(index);
+        peer.estimate = peer.estimate.map(|_| FIRST_ESTIMATE.as_u64());
+        self.allot_anew(index);
         self.mark(index);
     }
 

@@ -192,7 +192,10 @@ impl Worker {
         for track in begun {
             self.event(MediaEvent::Subscribed { session, track });
         }
-        self.set_desired_bitrate(index);
+        self.allot_anew(index);
+        if let Some(room) = self.peer(index).map(|peer| peer.room) {
+            self.look_who_watches(room);
+        }
     }
 
     /// Sees that a client's sections follow what it should receive: by an offer of ours, or by asking for one.

@@ -12,6 +12,7 @@ use crate::sfu::layers::Layers;
 use crate::sfu::sealed::SealProbe;
 use crate::turn::credentials::RelayUser;
 
+use super::budget::Watch;
 use super::rooms::MediaTrack;
 use super::{Session, Worker};
 
@@ -74,7 +75,7 @@ impl Worker {
         let subscriber = if layout == Layout::Dual { self.add_peer(id, sid, room, Leg::Subscriber) } else { publisher };
         let signalled = matches!(layout, Layout::Single | Layout::Dual);
         self.sessions.insert(id, Session { room, signalled, rights, identity, publisher, subscriber });
-        self.begin_listening();
+        self.begin_to_look();
         if let Some(room) = self.room_mut(room) {
             room.sessions.push(id);
         }
@@ -153,6 +154,7 @@ impl Worker {
             keyframes,
             probe: SealProbe::default(),
             unsealed: false,
+            watch: Watch::default(),
             receivers: Vec::new(),
         };
         let Some(room) = self.room_mut(index) else { return };
@@ -270,6 +272,8 @@ impl Worker {
         for want in peer.wants.iter_mut().filter(|want| want.track == track) {
             want.settings = settings;
         }
+        self.allot_anew(index);
+        self.look_who_watches(room);
     }
 
     /// The session's connection to the leg that a candidate or description is for.

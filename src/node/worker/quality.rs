@@ -2,42 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use str0m::bwe::Bitrate;
 use str0m::media::{Mid, Rid};
 use str0m::stats::PeerStats;
 
 use crate::model::ids::{RoomKey, SessionId};
-use crate::model::media::MediaKind;
 use crate::model::stats::Direction;
 use crate::node::peer::PeerIndex;
 use crate::room::media::MediaEvent;
 use crate::room::notice::QualityLevel;
 
 use super::Worker;
-use super::rooms::MediaTrack;
 
 /// Share of packets lost from which a connection is only good, and from which it is poor: below 2 % recovery
 /// leaves no trace, above 10 % sound suffers.
 const GOOD_LOSS: f32 = 0.02;
 /// See [`GOOD_LOSS`].
 const POOR_LOSS: f32 = 0.10;
-
-/// What an audio track with RED and headers takes, in bit/s.
-const AUDIO_BITRATE: u64 = 120_000;
-/// What a video track takes that announces nothing, in bit/s.
-const VIDEO_BITRATE: u64 = 2_500_000;
-/// The most that is looked for, in bit/s.
-const DESIRED_MAX: u64 = 50_000_000;
-
-fn track_bitrate(track: &MediaTrack) -> u64 {
-    match track.spec.kind {
-        MediaKind::Audio => AUDIO_BITRATE,
-        MediaKind::Video => {
-            let announced = track.spec.layers.iter().map(|layer| u64::from(layer.bitrate)).max();
-            announced.filter(|bitrate| *bitrate > 0).unwrap_or(VIDEO_BITRATE)
-        }
-    }
-}
 
 fn level(loss: f32) -> (QualityLevel, f32) {
     if loss < GOOD_LOSS {
@@ -67,16 +47,6 @@ impl Worker {
         let new = sum.saturating_sub(known.2);
         known.2 = sum;
         self.stats.nacks.add(direction, new);
-    }
-
-    /// Tells str0m how much a client's tracks could use, so that it looks for that much.
-    pub(super) fn set_desired_bitrate(&mut self, index: PeerIndex) {
-        let Some(peer) = self.peer(index) else { return };
-        let Some(room) = self.room(peer.room) else { return };
-        let carried = peer.sections.iter().filter_map(|section| room.track(section.carried.as_ref()?.0));
-        let desired: u64 = carried.map(track_bitrate).sum();
-        let Some(peer) = self.peer_mut(index) else { return };
-        peer.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(desired.min(DESIRED_MAX)));
     }
 
     pub(super) fn tell_quality(&mut self) {

@@ -14,6 +14,7 @@ use crate::sfu::layers::Layers;
 use crate::sfu::sealed::SealProbe;
 use crate::sfu::speaker::SpeakerWatch;
 
+use super::budget::Watch;
 use super::{Alarm, Worker};
 
 /// A published or announced track.
@@ -31,6 +32,7 @@ pub(super) struct MediaTrack {
     pub probe: SealProbe,
     /// Readable frames were seen where encryption is required: nothing of it is forwarded any more.
     pub unsealed: bool,
+    pub watch: Watch,
     /// Who receives it: the peer, and the place of the section among the peer's.
     pub receivers: Vec<(PeerIndex, usize)>,
 }
@@ -42,13 +44,23 @@ pub(super) struct MediaRoom {
     pub sessions: Vec<SessionId>,
     pub tracks: Vec<Option<MediaTrack>>,
     pub speakers: SpeakerWatch,
+    /// Who spoke last.
+    pub foremost: Option<SessionId>,
     /// The earliest entry in the worker's heap of deadlines.
     queued: Option<Instant>,
 }
 
 impl MediaRoom {
     pub fn new(key: RoomKey, require_encryption: bool) -> Self {
-        Self { key, require_encryption, sessions: Vec::new(), tracks: Vec::new(), speakers: SpeakerWatch::default(), queued: None }
+        Self {
+            key,
+            require_encryption,
+            sessions: Vec::new(),
+            tracks: Vec::new(),
+            speakers: SpeakerWatch::default(),
+            foremost: None,
+            queued: None,
+        }
     }
 
     pub fn track(&self, index: TrackIndex) -> Option<&MediaTrack> {
@@ -146,6 +158,12 @@ impl Worker {
         }
     }
 
+    /// Whoever speaks stays foremost until somebody else does.
+    fn put_foremost(&mut self, index: RoomIndex, loudest: Option<SessionId>) {
+        let Some(room) = self.room_mut(index) else { return };
+        room.foremost = loudest.or(room.foremost);
+    }
+
     fn room_timeout(&mut self, index: RoomIndex) {
         let now = self.now;
         let Some(room) = self.room_mut(index) else { return };
@@ -163,6 +181,7 @@ impl Worker {
         if let Some(speaking) = speaking {
             let mut speakers: Vec<_> = speaking.iter().map(|speaker| (SessionId(speaker.key), speaker.level)).collect();
             speakers.sort_by(|one, other| other.1.total_cmp(&one.1));
+            self.put_foremost(index, speakers.first().map(|(session, _)| *session));
             self.event(MediaEvent::Speakers { room: key, speakers });
         }
         for (track, quality) in due {

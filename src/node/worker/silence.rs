@@ -9,24 +9,12 @@ use super::Worker;
 
 /// A client that should be heard and is not for so long is told to look for another way.
 pub const SILENCE: Duration = Duration::from_secs(2);
-/// How often the worker looks.
-const LOOK: Duration = Duration::from_millis(250);
 /// A client that media was written to so recently answers with reports.
 const ANSWERS: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Sees that silence will be noticed.
-    pub(super) fn begin_listening(&mut self) {
-        self.silence_at.get_or_insert(self.now + LOOK);
-    }
-
     /// Tells sessions that fell silent.
     pub(super) fn listen_for_silence(&mut self) {
-        if self.silence_at.is_none_or(|due| due > self.now) {
-            return;
-        }
-        self.settle_moved();
-        self.silence_at = if self.sessions.is_empty() { None } else { Some(self.now + LOOK) };
         let silent: Vec<_> = self
             .sessions
             .iter()

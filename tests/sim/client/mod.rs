@@ -78,6 +78,8 @@ pub struct Client {
     /// Wishes against the default.
     pub asked: BTreeMap<Sid, bool>,
     pub disabled: BTreeSet<Sid>,
+    /// Tracks that the server said it has paused.
+    pub paused: BTreeSet<Sid>,
     /// What came of each track.
     pub heard: BTreeMap<Sid, Heard>,
     /// Whose tracks a WHEP answer named.
@@ -119,6 +121,7 @@ impl Client {
             others: BTreeMap::new(),
             asked: BTreeMap::new(),
             disabled: BTreeSet::new(),
+            paused: BTreeSet::new(),
             heard: BTreeMap::new(),
             promised: BTreeSet::new(),
             told: BTreeMap::new(),

@@ -118,6 +118,20 @@ impl Client {
                     source.muted = muted;
                 }
             }
+            Notice::Watched { track, best, .. } => {
+                if let Some(source) = self.sources.iter_mut().find(|source| source.sid.as_ref() == Some(&track)) {
+                    source.watched(best);
+                }
+            }
+            Notice::Streams(streams) => {
+                for stream in streams {
+                    if stream.paused {
+                        self.paused.insert(stream.track)
+                    } else {
+                        self.paused.remove(&stream.track)
+                    };
+                }
+            }
             Notice::Leave { action: LeaveAction::Resume, .. } => self.drop_connection(now),
             Notice::Leave { action: LeaveAction::Reconnect, .. } => self.say.push(Say::StartOver),
             Notice::Leave { action: LeaveAction::Disconnect, .. } => self.end(),

@@ -55,7 +55,8 @@ impl World {
             Leg::Subscriber => receiver.subscriber.as_ref(),
         };
         if let Some(sink) = pc.and_then(|pc| pc.sinks.get(&receipt.ssrc)) {
-            verdicts.push(("numbers_continue", must::numbers_continue(sink, &receipt)));
+            let sent = |number| self.wire.has_sent(id, receipt.leg, *receipt.ssrc, number);
+            verdicts.push(("numbers_continue", must::numbers_continue(sink, &receipt, sent)));
             verdicts.push(("timestamps_grow", must::timestamps_grow(sink, &receipt)));
             verdicts.push(("pictures_follow", must::pictures_follow(sink, &receipt)));
         }
