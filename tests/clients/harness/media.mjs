@@ -32,6 +32,10 @@ async function receivedInPage(hook) {
           codec: codecs.get(part.codecId),
           lost: part.packetsLost,
           plis: part.pliCount,
+          freezes: part.freezeCount,
+          frozen: part.totalFreezesDuration,
+          samples: part.totalSamplesReceived,
+          concealed: part.concealedSamples - part.silentConcealedSamples,
         });
       });
       all.push(one);
