@@ -12,9 +12,10 @@ FUZZ_VERSION := 0.13.2
 CARGO := cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SEEDS ?= 1..100
+REPORT_SEEDS ?= 1..4
 SECONDS_EACH ?= 60
 
-.PHONY: help run build test lint unit web-test packaging clients clients-setup sim fuzz bench soak setup clean
+.PHONY: help run build test lint unit web-test packaging clients clients-setup sim sim-report fuzz bench soak setup clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -83,6 +84,10 @@ clients: clients-setup
 ## make sim        more seeds for the simulation: make sim SEEDS=1..1000
 sim:
 	SEEDS=$(SEEDS) $(CARGO) test --locked --test sim -- --nocapture
+
+## make sim-report the book of networks for rooms of 4 or 9, as a table: make sim-report REPORT_SEEDS=1..4
+sim-report:
+	for people in 4 9; do PEOPLE=$$people SEEDS=$(REPORT_SEEDS) $(CARGO) test --locked --test sim -- --nocapture book one_bad; done
 
 ## make fuzz       each fuzz target for SECONDS_EACH seconds (60), with AddressSanitizer
 fuzz: $(TOOLS)/bin/cargo-fuzz

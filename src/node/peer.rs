@@ -25,7 +25,7 @@ use crate::sfu::rewrite::{Rewriter, Start};
 
 use super::paths::Paths;
 use super::sdp::{Carried, Ice, Section};
-use super::worker::WorkerConfig;
+use super::worker::{Search, WorkerConfig};
 use crate::turn::{Flow, is_stun};
 
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
@@ -34,8 +34,9 @@ const SCTP_BUFFER: usize = 1024 * 1024;
 pub(super) const DATA_MAX: u32 = 64 * 1024;
 /// Packets kept for answering NACKs, per video stream; at most a second's worth at 2.5 Mbit/s.
 const RESEND_VIDEO: usize = 300;
-/// The estimate before the first feedback: what two good video streams need.
-pub(super) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
+/// The estimate before the first feedback: what a room of nine needs to see everybody small. Probes find out within a round trip
+/// or two whether there is more.
+pub(super) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
 /// The number of the dependency descriptor among the header extensions, as far as the client does not say otherwise.
 const DESCRIPTOR_ID: u8 = 12;
 /// A client that sends media or reports leaves no longer pause than this between two datagrams.
@@ -305,12 +306,15 @@ pub(super) struct Peer {
     /// It reports when each packet came, not just what it thinks it can take.
     pub feedback: bool,
     pub budget: Budget,
+    /// How many estimates there were since it began anew. The first is a guess.
+    pub estimates: u32,
+    /// When the first was made.
+    pub guessed: Option<Instant>,
     /// There is a new estimate to act on.
     pub estimated: bool,
-    /// What str0m was told to look for, in bit/s.
-    pub desired: u64,
-    /// When it was told to look for more than before, and what it thought then.
-    pub tried: Option<(Instant, u64)>,
+    /// What str0m was told to send at least, and what to look for, in bit/s.
+    pub told: (u64, u64),
+    pub search: Option<Search>,
     /// The worse of the losses to and from the client, as a share of 1.
     pub loss: f32,
     /// The sums of NACKs by direction and stream that were counted already.
@@ -377,9 +381,11 @@ impl Peer {
             estimate: None,
             feedback: false,
             budget: Budget::default(),
+            estimates: 0,
+            guessed: None,
             estimated: false,
-            desired: 0,
-            tried: None,
+            told: (0, 0),
+            search: None,
             loss: 0.0,
             nacks: Vec::new(),
         }

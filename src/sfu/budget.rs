@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::layers::Level;
 
-/// More is sent only where the estimate leaves a seventh of what it would cost, in percent of the cost.
-const HEADROOM_PERCENT: u64 = 115;
+/// More is sent only where the estimate leaves a tenth of what it would cost, in percent of the cost.
+pub const HEADROOM_PERCENT: u64 = 110;
+/// An estimate is one: what flows goes on while it is no more than this part of it, in percent, and no queue grows.
+pub const TOLERANCE_PERCENT: u64 = 108;
 /// How long nothing is raised after something had to be lowered, the first time.
 const FIRST_HOLD: Duration = Duration::from_secs(4);
 /// How long what was paused stays so at least: any picture is worth more than a better one.
@@ -18,9 +20,11 @@ const HOLD_GROWTH: u32 = 3;
 /// What was raised and stood for so long was no mistake.
 const PROBATION: Duration = Duration::from_secs(15);
 /// The least time between two raises: the estimate must have seen what the first one did.
-const BETWEEN_RAISES: Duration = Duration::from_secs(2);
+const BETWEEN_RAISES: Duration = Duration::from_secs(1);
 /// With so much headroom nothing is held: what an estimate may err is less, in percent of the cost.
 const AMPLE_PERCENT: u64 = 150;
+/// The same while pictures are missing.
+const BETWEEN_RESUMES: Duration = Duration::from_millis(300);
 /// While packets wait in the queue, this much of what is being sent is what the network carries, in percent.
 const CONGESTED_PERCENT: u64 = 75;
 
@@ -80,6 +84,7 @@ pub struct Budget {
     /// Nothing that is paused is resumed before.
     resume_at: Option<Instant>,
     raised: Option<Instant>,
+    fell: Option<Instant>,
     hold: Duration,
     /// How many demands there were.
     known: usize,
@@ -87,7 +92,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { raise_at: None, resume_at: None, raised: None, hold: FIRST_HOLD, known: 0 }
+        Self { raise_at: None, resume_at: None, raised: None, fell: None, hold: FIRST_HOLD, known: 0 }
     }
 }
 
@@ -107,8 +112,8 @@ impl Budget {
         self.known = demands.len();
         let held: Vec<usize> = demands.iter().map(Demand::height).collect();
         let spent = cost(demands, &held);
-        let available = if congested { available.min(spent * CONGESTED_PERCENT / 100) } else { available };
-        let heights = if spent > available {
+        let available = if congested { available.min(spent * CONGESTED_PERCENT / TOLERANCE_PERCENT) } else { available };
+        let heights = if spent > available / 100 * TOLERANCE_PERCENT {
             self.lowered(now);
             allot(demands, Some(&held), available)
         } else {
@@ -133,20 +138,23 @@ impl Budget {
         if compare(demands, &better, &held) != Ordering::Greater {
             return held;
         }
-        if self.raised.is_some_and(|raised| now.saturating_duration_since(raised) >= PROBATION) {
-            self.hold = FIRST_HOLD;
+        // That a picture moves again is no bet that may fail.
+        if better.iter().zip(&held).any(|(better, held)| *better > (*held).max(1)) {
+            self.raised = Some(now);
         }
-        self.raised = Some(now);
         self.raise_at = self.raise_at.max(Some(now + BETWEEN_RAISES));
-        self.resume_at = Some(now + BETWEEN_RAISES);
+        self.resume_at = Some(now + BETWEEN_RESUMES);
         better
     }
 
     fn lowered(&mut self, now: Instant) {
-        let hasty = self.raised.take().is_some_and(|raised| now.saturating_duration_since(raised) < PROBATION);
-        if hasty {
+        let recent = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < PROBATION);
+        if recent(self.raised.take()) {
             self.hold = (self.hold * HOLD_GROWTH).min(LONGEST_HOLD);
+        } else if !recent(self.fell) {
+            self.hold = FIRST_HOLD;
         }
+        self.fell = Some(now);
         self.raise_at = Some(now + self.hold);
         self.resume_at = Some(now + PAUSE);
     }

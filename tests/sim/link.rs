@@ -16,6 +16,16 @@ pub struct Datagram {
     pub to: std::net::SocketAddr,
     /// What the bottleneck is told of the length.
     billed: usize,
+    /// When it was sent.
+    sent: Option<Instant>,
+}
+
+/// One datagram's trip over a link that is watched.
+#[derive(Clone, Copy, Debug)]
+pub struct Trip {
+    pub arrived: Instant,
+    /// What the trip took beyond the link's delay.
+    pub waited: Duration,
 }
 
 impl Datagram {
@@ -24,7 +34,7 @@ impl Datagram {
         let inner = payload(&bytes).unwrap_or(&bytes);
         let dtls = inner.first().is_some_and(|first| (20..64).contains(first));
         let billed = if dtls { bytes.len().next_multiple_of(256) } else { bytes.len() };
-        Self { bytes, to, billed }
+        Self { bytes, to, billed, sent: None }
     }
 }
 
@@ -46,6 +56,10 @@ pub struct Link {
     draining: Netem<Billed>,
     config: NetemConfig,
     healed: NetemConfig,
+    /// The delay that every datagram has.
+    delay: Duration,
+    /// The trips so far, if they are watched.
+    pub trips: Option<Vec<Trip>>,
 }
 
 impl Link {
@@ -54,10 +68,11 @@ impl Link {
         let seed = dice.u64(..);
         let healed = NetemConfig::new().latency(Duration::from_millis(dice.u64(5..60))).seed(seed);
         let config = if dice.u8(..10) < 3 { healed } else { lossy(healed, dice) };
-        Self { netem: Netem::new(config), draining: Netem::new(healed), config, healed }
+        Self { netem: Netem::new(config), draining: Netem::new(healed), config, healed, delay: Duration::ZERO, trips: None }
     }
 
     pub fn send(&mut self, datagram: Datagram, now: Instant) {
+        let datagram = Datagram { sent: Some(now), ..datagram };
         self.netem.handle_input(Input::Packet(now, Billed(datagram)));
     }
 
@@ -68,6 +83,10 @@ impl Link {
             while due(netem).is_some_and(|due| due <= now) {
                 netem.handle_input(Input::Timeout(now));
                 if let Some(Output::Packet(Billed(datagram))) = netem.poll_output() {
+                    if let (Some(trips), Some(sent)) = (&mut self.trips, datagram.sent) {
+                        let waited = now.saturating_duration_since(sent).saturating_sub(self.delay);
+                        trips.push(Trip { arrived: now, waited });
+                    }
                     arrived.push(datagram);
                 }
             }
@@ -77,6 +96,12 @@ impl Link {
 
     pub fn next_timeout(&self) -> Option<Instant> {
         [&self.draining, &self.netem].into_iter().filter_map(due).min()
+    }
+
+    /// From now on it is like this, with this delay.
+    pub fn be(&mut self, config: NetemConfig, delay: Duration) {
+        self.delay = delay;
+        self.become_like(config.latency(delay));
     }
 
     /// Nothing gets through.

@@ -1,6 +1,7 @@
 //! Whole nodes with clients on virtual time over seeded lossy links. `SEEDS=lo..hi cargo test --test sim` runs more seeds.
 #![allow(clippy::expect_used, reason = "what is expected here is the test's own doing")]
 
+mod book;
 mod client;
 mod clock;
 mod director;
@@ -35,6 +36,19 @@ fn seeds() -> Range<u64> {
 #[test]
 fn rooms_keep_their_promises() {
     run::all(seeds());
+}
+
+/// `SEEDS=1..10 PEOPLE=9 cargo test --test sim book -- --nocapture` runs more; `NETWORK=name` only some.
+#[test]
+fn the_book_of_networks_holds() {
+    let seeds = if std::env::var("SEEDS").is_ok() { seeds() } else { 1..2 };
+    let people = std::env::var("PEOPLE").ok().map(|people| people.parse().expect("PEOPLE is a number"));
+    book::all(seeds, &[people.unwrap_or(4)]);
+}
+
+#[test]
+fn one_bad_network_touches_nobody_else() {
+    book::one_bad_touches_nobody(1, std::env::var("PEOPLE").ok().map_or(5, |people| people.parse().expect("PEOPLE is a number")));
 }
 
 #[test]

@@ -15,12 +15,30 @@ use crate::time::since;
 
 /// Simulcast rids as livekit-client names them, worst first.
 pub const RIDS: [&str; 3] = ["q", "h", "f"];
-const AUDIO_EVERY: Duration = Duration::from_millis(20);
-const VIDEO_EVERY: Duration = Duration::from_millis(66);
-/// Packets of a delta frame and their bytes, by layer.
-const DELTA: [(u8, usize); 3] = [(1, 200), (1, 500), (2, 800)];
-/// Packets of a keyframe and their bytes, by layer.
-const KEY: [(u8, usize); 3] = [(1, 600), (2, 800), (4, 1000)];
+pub const AUDIO_EVERY: Duration = Duration::from_millis(20);
+
+/// What an encoder makes.
+#[derive(Debug)]
+pub struct Camera {
+    pub every: Duration,
+    /// Packets of a delta frame and their bytes, by layer.
+    delta: [(u8, usize); 3],
+    /// Packets of a keyframe and their bytes, by layer.
+    key: [(u8, usize); 3],
+    /// What the layers take together, up to each one, in bit/s.
+    sums: [u64; 3],
+}
+
+/// Small pictures, so that many rooms can be run.
+const SMALL: Camera =
+    Camera { every: Duration::from_millis(66), delta: [(1, 200), (1, 500), (2, 800)], key: [(1, 600), (2, 800), (4, 1000)], sums: [0; 3] };
+/// What livekit-client's three layers of 720p take: 150 kbit/s, 450 kbit/s, 1.7 Mbit/s.
+pub const CAMERA: Camera = Camera {
+    every: Duration::from_millis(33),
+    delta: [(1, 620), (2, 930), (7, 1000)],
+    key: [(3, 1000), (8, 1000), (28, 1000)],
+    sums: [180_000, 700_000, 2_600_000],
+};
 
 /// What one layer has counted so far.
 #[derive(Clone, Debug)]
@@ -71,6 +89,9 @@ pub struct Source {
     /// So many of its layers are sent.
     best: u8,
     next_at: Instant,
+    pub camera: &'static Camera,
+    /// So many of its layers the client's own network carries.
+    affords: u8,
 }
 
 impl Source {
@@ -102,6 +123,8 @@ impl Source {
             dynacast: number.is_multiple_of(2) ^ client.0.is_multiple_of(2),
             best: 3,
             next_at: now,
+            camera: &SMALL,
+            affords: 3,
         }
     }
 
@@ -143,6 +166,18 @@ impl Source {
         }
     }
 
+    /// The client's own network carries so much, in bit/s: the encoder makes as many layers as fit.
+    pub fn afford(&mut self, bitrate: u64) {
+        let before = self.affords;
+        self.affords = if self.simulcast {
+            u8::try_from(self.camera.sums.iter().filter(|sum| **sum <= bitrate).count()).expect("few").max(1)
+        } else {
+            3
+        };
+        let affords = self.affords;
+        self.layers.iter_mut().filter(|layer| (before..affords).contains(&layer.at)).for_each(|layer| layer.key_wanted = true);
+    }
+
     /// The server wants a keyframe of a layer, of all layers without a rid.
     pub fn want_keyframe(&mut self, rid: Option<Rid>) {
         for layer in self.layers.iter_mut().filter(|layer| rid.is_none() || layer.rid == rid) {
@@ -158,16 +193,16 @@ impl Source {
     pub fn due(&mut self, client: ClientId, pt: Pt, now: Instant) -> Vec<(Option<Rid>, u8, u64, RtpWrite)> {
         let mut writes = Vec::new();
         // What was missed while there was no connection is not made up for.
-        self.next_at = self.next_at.max(now.checked_sub(VIDEO_EVERY).unwrap_or(now));
+        self.next_at = self.next_at.max(now.checked_sub(self.camera.every).unwrap_or(now));
         while self.next_at <= now {
             let (every, rate) = match self.kind {
                 MediaKind::Audio => (AUDIO_EVERY, 48),
-                MediaKind::Video => (VIDEO_EVERY, 90),
+                MediaKind::Video => (self.camera.every, 90),
             };
-            let best = self.best;
+            let best = self.best.min(self.affords);
             for layer in self.layers.iter_mut().filter(|layer| layer.rid.is_none() || layer.at < best) {
                 layer.timestamp = layer.timestamp.wrapping_add(u32::try_from(every.as_millis()).expect("short") * rate);
-                frame(layer, self.kind, self.number, client, pt, now, &mut writes);
+                frame(layer, self.camera, self.kind, self.number, client, pt, now, &mut writes);
             }
             self.next_at += every;
         }
@@ -175,8 +210,10 @@ impl Source {
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "all that a frame is made of")]
 fn frame(
     layer: &mut Layer,
+    camera: &Camera,
     kind: MediaKind,
     track: u32,
     client: ClientId,
@@ -187,8 +224,8 @@ fn frame(
     let key = kind == MediaKind::Video && std::mem::take(&mut layer.key_wanted);
     let (count, len) = match kind {
         MediaKind::Audio => (1, 80),
-        MediaKind::Video if key => KEY[usize::from(layer.at)],
-        MediaKind::Video => DELTA[usize::from(layer.at)],
+        MediaKind::Video if key => camera.key[usize::from(layer.at)],
+        MediaKind::Video => camera.delta[usize::from(layer.at)],
     };
     layer.frame += 1;
     layer.picture = (layer.picture + 1) & 0x7fff;

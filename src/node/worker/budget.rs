@@ -8,23 +8,28 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{MediaKind, Quality, TrackSource};
 use crate::node::peer::{OutSection, Peer, PeerIndex, RoomIndex};
 use crate::room::media::MediaEvent;
-use crate::sfu::budget::{Demand, Rank};
+use crate::sfu::budget::{Demand, HEADROOM_PERCENT, Rank};
+use crate::sfu::layers::Level;
 
 use super::Worker;
 use super::rooms::{MediaRoom, MediaTrack};
 
 /// What a client without bandwidth estimation is taken to have, in bit/s.
 const UNLIMITED: u64 = 1 << 40;
-/// The share of an estimate that is given away, in percent: the rest is for reports, resends and the estimate's own errors.
-const USABLE_PERCENT: u64 = 95;
 /// What sound takes that was not measured yet, in bit/s: Opus with headers.
 const AUDIO_BITRATE: u64 = 50_000;
 /// The most that is looked for, in bit/s.
 const DESIRED_MAX: u64 = 50_000_000;
 /// This much more than what is wanted is looked for, in percent: what is raised must leave headroom.
 const DESIRED_PERCENT: u64 = 125;
-/// How often more is looked for while something is paused or smaller than wished.
-const TRY_EVERY: Duration = Duration::from_secs(3);
+/// An estimate that has not changed for so long is no guess any more.
+const GUESS: Duration = Duration::from_secs(1);
+/// How soon more is looked for again while something is paused or smaller than wished; in vain ever less often.
+const TRY_EVERY: Duration = Duration::from_millis(800);
+/// How seldom at last.
+const TRY_SELDOM: Duration = Duration::from_secs(12);
+/// How long each time as much is sent as the next step would take: an estimate grows by no more than what it sees.
+const TRY_LASTS: Duration = Duration::from_secs(3);
 /// By so much a wish must grow to count as one, in bit/s.
 const A_LITTLE: u64 = 1_000;
 /// Packets that wait for so long in the queue show that less gets through than was estimated.
@@ -64,6 +69,19 @@ impl Watch {
     }
 }
 
+/// How more is looked for than what the estimate allows.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::node) struct Search {
+    /// When it begins again.
+    again: Instant,
+    /// Until when padding is sent.
+    until: Instant,
+    /// The next pause.
+    pause: Duration,
+    /// What the estimate was when it began, in bit/s.
+    estimate: u64,
+}
+
 /// A subscriber's tracks and what they take.
 struct Wants {
     demands: Vec<Demand>,
@@ -87,6 +105,7 @@ impl Worker {
 
     /// str0m has a new estimate of what a client's network carries. To be acted on when str0m is drained.
     pub(super) fn estimated(&mut self, index: PeerIndex, kind: &BweKind) {
+        let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
         match kind {
             BweKind::Twcc { estimate, can_probe: true } => peer.estimate = Some(estimate.as_u64()),
@@ -96,6 +115,11 @@ impl Worker {
             _ => return,
         }
         peer.feedback |= matches!(kind, BweKind::Twcc { .. });
+        peer.estimates = peer.estimates.saturating_add(1);
+        peer.guessed.get_or_insert(now);
+        if peer.estimates == 2 {
+            peer.budget.ask();
+        }
         peer.estimated = true;
     }
 
@@ -104,9 +128,12 @@ impl Worker {
         let now = self.now;
         let Some(peer) = self.peers.get(index.0 as usize).and_then(Option::as_deref) else { return };
         let Some(room) = self.room(peer.room) else { return };
-        let wants = wants(peer, room, now);
+        let mut wants = wants(peer, room, now);
+        if is_guess(peer, now) {
+            wants.demands.iter_mut().for_each(begin_small);
+        }
         let Some(peer) = self.peer_mut(index) else { return };
-        let usable = peer.estimate.map_or(UNLIMITED, |estimate| estimate * USABLE_PERCENT / 100);
+        let usable = peer.estimate.unwrap_or(UNLIMITED);
         let congested = !wants.demands.is_empty() && is_congested(peer, now);
         let levels = peer.budget.decide(usable.saturating_sub(wants.audio), congested, &wants.demands, now);
         let session = peer.session;
@@ -119,9 +146,9 @@ impl Worker {
                 states.push((carried.track.clone(), level.is_none()));
             }
         }
-        let below = wants.demands.iter().zip(&levels).any(|(demand, level)| demand.rungs.last().map(|rung| rung.level) > *level);
-        let tries = below && !congested && peer.estimate.is_some();
-        if look_for(peer, &wants, tries, now) {
+        let looks = peer.estimate.is_some_and(|estimate| !congested || estimate < wants.audio);
+        let next = next_step(&wants, &levels).filter(|_| looks);
+        if look_for(peer, &wants, next, now) {
             self.mark(index);
         }
         if !states.is_empty() {
@@ -183,6 +210,19 @@ fn wants(peer: &Peer, room: &MediaRoom, now: Instant) -> Wants {
     wants
 }
 
+/// Whether nothing is known yet of what a client's network carries.
+fn is_guess(peer: &Peer, now: Instant) -> bool {
+    let waited = peer.guessed.is_some_and(|guessed| now.saturating_duration_since(guessed) >= GUESS);
+    peer.estimate.is_some() && peer.estimates < 2 && !waited
+}
+
+/// Everybody begins with the smallest picture: it comes soonest, and a narrow network is not flooded.
+fn begin_small(demand: &mut Demand) {
+    if let Some(least) = demand.rungs.first().map(|rung| rung.level.quality) {
+        demand.rungs.retain(|rung| rung.level.quality == least);
+    }
+}
+
 fn rank(track: &MediaTrack, section: &OutSection, room: &MediaRoom) -> Rank {
     match section.settings.priority {
         _ if track.spec.source == TrackSource::ScreenShare => Rank::Screen,
@@ -201,35 +241,57 @@ fn is_congested(peer: &mut Peer, now: Instant) -> bool {
     })
 }
 
-/// Tells str0m how much the client's tracks could use, so that it looks for that much. Returns whether it was told.
-fn look_for(peer: &mut Peer, wants: &Wants, tries: bool, now: Instant) -> bool {
-    let best = wants.demands.iter().filter_map(|demand| demand.rungs.last()).map(|rung| rung.bitrate);
-    let desired = ((wants.audio + best.sum::<u64>()) * DESIRED_PERCENT / 100).min(DESIRED_MAX);
-    if tries && peer.tried.is_none_or(|(tried, _)| now.saturating_duration_since(tried) >= TRY_EVERY) {
-        peer.desired = desired.max(peer.desired) + A_LITTLE;
-        look_for_more(peer, now);
-        return true;
+/// What would be sent with the cheapest improvement, in bit/s; nothing if nothing is missing.
+fn next_step(wants: &Wants, levels: &[Option<Level>]) -> Option<u64> {
+    let mut spent = wants.audio;
+    let mut cheapest = None;
+    for (demand, level) in wants.demands.iter().zip(levels) {
+        let at = demand.rungs.iter().position(|rung| Some(rung.level) == *level);
+        let now = at.map_or(0, |at| demand.rungs[at].bitrate);
+        let more = demand.rungs.get(at.map_or(0, |at| at + 1)).map(|rung| rung.bitrate.saturating_sub(now));
+        spent += now;
+        cheapest = [cheapest, more].into_iter().flatten().min();
     }
-    // Rates that are measured are never quite the same, and each change costs a look at the pacer.
-    let changed = desired.abs_diff(peer.desired) * 10 > peer.desired;
-    if changed {
-        peer.desired = desired;
-        peer.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(desired));
-    }
-    changed
+    cheapest.map(|more| (spent + more) * HEADROOM_PERCENT / 100)
 }
 
-/// Makes str0m probe at once: by itself it may wait for a quarter of a minute.
-fn look_for_more(peer: &mut Peer, now: Instant) {
-    let Some(estimate) = peer.estimate else { return };
-    let stuck = peer.tried.is_some_and(|(_, before)| before == estimate);
-    peer.tried = Some((now, estimate));
-    if stuck {
-        // Where hardly anything is sent, str0m keeps to what it last thought of losses and does not probe at all.
-        peer.rtc.bwe().reset(Bitrate::bps(estimate));
+/// Tells str0m how much the client's tracks could use, so that it looks for that much. Returns whether it was told.
+fn look_for(peer: &mut Peer, wants: &Wants, next: Option<u64>, now: Instant) -> bool {
+    let best = wants.demands.iter().filter_map(|demand| demand.rungs.last()).map(|rung| rung.bitrate);
+    let desired = ((wants.audio + best.sum::<u64>()) * DESIRED_PERCENT / 100).min(DESIRED_MAX);
+    let Some(next) = next else {
+        peer.search = None;
+        return tell(peer, 0, desired, false);
+    };
+    let estimate = peer.estimate.unwrap_or(0);
+    let news = peer.search.is_some_and(|search| estimate > search.estimate * 3 / 2 || estimate < search.estimate / 2);
+    let search = peer.search.filter(|_| !news).unwrap_or(Search { again: now, until: now, pause: TRY_EVERY, estimate: 0 });
+    if now < search.again {
+        let minimum = if now < search.until { next } else { 0 };
+        return tell(peer, minimum, desired, false);
     }
-    // A wish for more than before is what probes are made for.
-    peer.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(peer.desired));
+    // Where hardly anything is sent, str0m keeps to what it last thought of losses and does not probe at all. And hardly more than
+    // the sound that flows all the time cannot be right while nothing waits.
+    if estimate == search.estimate || estimate < wants.audio * 5 / 4 {
+        peer.rtc.bwe().reset(Bitrate::bps(estimate.max(wants.audio)));
+    }
+    let pause = (search.pause * 2).min(TRY_SELDOM);
+    peer.search = Some(Search { again: now + search.pause, until: now + TRY_LASTS, pause, estimate });
+    tell(peer, next, desired, true)
+}
+
+/// Says what is to be sent at least, with padding where there is not enough, and what to look for. With `more` str0m probes
+/// at once, which it does for each wish for more than before; by itself it may wait for a quarter of a minute.
+fn tell(peer: &mut Peer, minimum: u64, desired: u64, more: bool) -> bool {
+    let about = |one: u64, other: u64| one.abs_diff(other) * 10 <= other;
+    // Rates that are measured are never quite the same, and each change costs a look at the pacer.
+    if !more && about(desired, peer.told.1) && (about(minimum, peer.told.0)) {
+        return false;
+    }
+    let desired = if more { desired.max(peer.told.1) + A_LITTLE } else { desired };
+    peer.told = (minimum, desired);
+    peer.rtc.bwe().set_bitrate(Bitrate::bps(minimum), Bitrate::bps(desired));
+    true
 }
 
 impl MediaRoom {

@@ -27,7 +27,10 @@ const ROUTES_MAX: usize = 16;
 /// A subscriber whose queue is older loses those frames of VP8 that no other needs.
 const QUEUE_LATE: Duration = Duration::from_millis(150);
 /// A subscriber whose queue is older loses pictures until it has caught up.
-const QUEUE_MAX: Duration = Duration::from_millis(500);
+const QUEUE_MAX: Duration = Duration::from_millis(QUEUE_MAX_MS);
+const QUEUE_MAX_MS: u64 = 500;
+/// So many bits may always wait: a keyframe of a small picture.
+const QUEUE_LEAST: u64 = 160_000;
 
 /// What all receivers of a packet share.
 struct Shared<'a> {
@@ -277,7 +280,10 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     let since = stream.queue_info().and_then(StreamTxQueueInfo::first_unsent);
     let waits = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
     section.selector.squeeze(waits > QUEUE_LATE);
-    if waits > QUEUE_MAX {
+    // What waits must be gone in that time too, if the estimate fell meanwhile.
+    let bits = stream.queue_info().map_or(0, StreamTxQueueInfo::byte_size) as u64 * 8;
+    let full = peer.estimate.is_some_and(|estimate| bits > QUEUE_LEAST.max(estimate * QUEUE_MAX_MS / 1_000));
+    if waits > QUEUE_MAX || full {
         if !section.clogged {
             section.clogged = true;
             section.pause();

@@ -31,6 +31,7 @@ use crate::turn::{Flow, Turn, TurnConfig};
 
 use super::peer::{Peer, PeerIndex, RoomIndex};
 use super::route::Router;
+pub(in crate::node) use budget::Search;
 use relay::from_relay;
 use rooms::MediaRoom;
 

@@ -8,6 +8,7 @@ use konsil::room::command::Leg;
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::{DataPacket, UserPacket};
 use prost::Message as _;
+use str0m::bwe::BweKind;
 use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, Mid, Pt};
 use str0m::rtp::{RtpPacket, Ssrc};
@@ -32,6 +33,8 @@ pub struct Receipt {
     pub mid: String,
     pub kind: MediaKind,
     pub seen: Seen,
+    /// Bytes of its payload.
+    pub len: usize,
     /// The track that the server said the section carries.
     pub told: Option<Sid>,
     /// When it said so.
@@ -72,6 +75,7 @@ impl Client {
         match event {
             Event::Connected => {
                 pc.connected = true;
+                pc.stands_since.get_or_insert(now);
                 self.changed = now;
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => pc.cut_off = Some(now),
@@ -88,6 +92,9 @@ impl Client {
                 let reliable = pc.reliable == Some(data.id);
                 messages.extend(read_message(&data.data, reliable));
             }
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) if leg == Leg::Publisher => {
+                self.sources.iter_mut().for_each(|source| source.afford(estimate.as_u64()));
+            }
             Event::RtpPacket(packet) => receipts.extend(receipt(pc, leg, &packet)),
             _ => {}
         }
@@ -99,6 +106,9 @@ impl Client {
         let sink = pc.sinks.entry(receipt.ssrc).or_insert_with(|| Sink::new(receipt.kind));
         let tag = receipt.seen.tag;
         let playable = sink.take(receipt.seen, now);
+        if let Some(diary) = &mut self.diary {
+            diary.note(receipt.kind, tag, receipt.len, playable, now);
+        }
         if let Some(track) = receipt.told.filter(|_| playable) {
             let heard = self.heard.entry(track).or_insert(Heard { published: tag.at, layer: tag.layer, count: 0 });
             heard.published = heard.published.max(tag.at);
@@ -208,7 +218,7 @@ fn receipt(pc: &mut Pc, leg: Leg, packet: &RtpPacket) -> Option<Receipt> {
     let kind = if packet.payload.first() == Some(&0x78) { MediaKind::Audio } else { MediaKind::Video };
     let seen = Seen { tag, seq: *packet.seq_no, timestamp: packet.header.timestamp, picture: picture.filter(|_| kind == MediaKind::Video) };
     let told = pc.mids.get(&mid).cloned();
-    Some(Receipt { leg, ssrc: packet.header.ssrc, mid, kind, seen, told, told_at: pc.told_at })
+    Some(Receipt { leg, ssrc: packet.header.ssrc, mid, kind, seen, len: packet.payload.len(), told, told_at: pc.told_at })
 }
 
 fn payload_type(pc: &Pc, mid: Mid, kind: MediaKind) -> Option<Pt> {

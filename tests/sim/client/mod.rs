@@ -18,6 +18,7 @@ use konsil::node::request::{ConnId, Connect, Request};
 use konsil::room::command::{Layout, Leg, Signal};
 use konsil::room::notice::ParticipantView;
 
+use crate::book::diary::Diary;
 use crate::sink::Heard;
 use crate::source::{Source, Stage};
 
@@ -84,6 +85,8 @@ pub struct Client {
     pub heard: BTreeMap<Sid, Heard>,
     /// Whose tracks a WHEP answer named.
     pub promised: BTreeSet<Sid>,
+    /// Everything that came, if it is written down.
+    pub diary: Option<Diary>,
     /// The newest reliable message of each sender.
     pub told: BTreeMap<ClientId, u64>,
     pub messages_sent: u64,
@@ -105,9 +108,9 @@ pub struct Client {
 
 impl Client {
     pub fn new(id: ClientId, plan: Plan, address: SocketAddr, now: Instant, mut dice: Rng) -> Self {
-        let publisher = Pc::new(address, now, &mut dice);
+        let publisher = Pc::new(address, plan.estimates, now, &mut dice);
         let second = SocketAddr::new(address.ip(), address.port() + 1);
-        let subscriber = (plan.layout == Layout::Dual).then(|| Pc::new(second, now, &mut dice));
+        let subscriber = (plan.layout == Layout::Dual).then(|| Pc::new(second, false, now, &mut dice));
         let mut client = Self {
             id,
             plan,
@@ -124,6 +127,7 @@ impl Client {
             paused: BTreeSet::new(),
             heard: BTreeMap::new(),
             promised: BTreeSet::new(),
+            diary: None,
             told: BTreeMap::new(),
             messages_sent: 0,
             sends: BTreeMap::new(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use konsil::model::ids::Sid;
+use str0m::bwe::Bitrate;
 use str0m::change::SdpPendingOffer;
 use str0m::channel::ChannelId;
 use str0m::media::Mid;
@@ -20,6 +21,8 @@ use crate::time::on_grid;
 
 /// Deadlines are served on this tick.
 const TICK: Duration = Duration::from_millis(1);
+/// What a client takes its way to the server to carry at first.
+const FIRST_ESTIMATE: Bitrate = Bitrate::mbps(3);
 
 /// An offer of the client's that was not answered yet.
 pub struct Offer {
@@ -52,6 +55,8 @@ pub struct Pc {
     pub reliable: Option<ChannelId>,
     pub lossy: Option<ChannelId>,
     pub connected: bool,
+    /// Since when.
+    pub stands_since: Option<Instant>,
     /// When both descriptions stood first, so that the way to the server could be looked for.
     pub began: Option<Instant>,
     /// Since when ICE has no way to the server any more.
@@ -61,8 +66,12 @@ pub struct Pc {
 }
 
 impl Pc {
-    pub fn new(address: SocketAddr, now: Instant, dice: &mut Rng) -> Self {
-        let mut rtc = Rtc::builder().set_rtp_mode(true).clear_codecs().enable_opus(true, dice.bool()).enable_vp8(true).build(now);
+    pub fn new(address: SocketAddr, estimates: bool, now: Instant, dice: &mut Rng) -> Self {
+        let builder = Rtc::builder().set_rtp_mode(true).clear_codecs().enable_opus(true, dice.bool()).enable_vp8(true);
+        let mut rtc = builder.enable_bwe(estimates.then_some(FIRST_ESTIMATE)).build(now);
+        if estimates {
+            rtc.bwe().set_bitrate(Bitrate::ZERO, FIRST_ESTIMATE);
+        }
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("a host address"));
         Self {
             rtc,
@@ -81,6 +90,7 @@ impl Pc {
             reliable: None,
             lossy: None,
             connected: false,
+            stands_since: None,
             began: None,
             cut_off: None,
             events: VecDeque::new(),

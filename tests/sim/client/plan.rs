@@ -20,6 +20,8 @@ pub struct Plan {
     pub offer_at_once: bool,
     /// Whether offers wait until the announced tracks are confirmed.
     pub confirm_first: bool,
+    /// Whether its encoders follow an estimate of its own network.
+    pub estimates: bool,
 }
 
 pub fn tenant() -> TenantId {
@@ -83,6 +85,26 @@ impl Plan {
             only: None,
             offer_at_once: dice.bool(),
             confirm_first: dice.bool(),
+            estimates: false,
+        }
+    }
+
+    /// Somebody as most are: in a call from a browser, not through the relay.
+    pub fn usual(number: usize) -> Self {
+        let person = number * 4;
+        let identity = Identity::new(&format!("person{person}")).expect("a name");
+        let layout = if number.is_multiple_of(2) { Layout::Single } else { Layout::Dual };
+        let grants = grants(Some(identity), Some(0));
+        Self {
+            person,
+            room: 0,
+            layout,
+            grants,
+            auto_subscribe: true,
+            only: None,
+            offer_at_once: true,
+            confirm_first: false,
+            estimates: true,
         }
     }
 

@@ -199,6 +199,10 @@ impl World {
         let (source, bytes) = (relayed.unwrap_or(source), payload(bytes).unwrap_or(bytes));
         if let Some(relayed) = relayed {
             self.addresses.insert(relayed, (id, leg));
+            // The relay's worker has it first, and hands it to the SFU's if that is another.
+            if konsil::turn::worker_of(relayed, self.workers.len()) != Some(self.workers[worker].index()) {
+                return;
+            }
         }
         if self.proved.get(&source) == Some(&worker) && self.dropped(worker) == dropped {
             self.wire.arrived(id, bytes, self.now);
