@@ -1,13 +1,18 @@
 // Real clients on bad networks: Chromium behind a proxy that loses, delays and throttles.
 
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import { after, test } from 'node:test';
+import { watch } from './harness/chromium.mjs';
+import { Guest } from './harness/guest.mjs';
 import { Impair } from './harness/impair.mjs';
 import { stage } from './harness/stage.mjs';
 import { until } from './harness/until.mjs';
 
 const it = stage();
 const { scene } = it;
+const SHOTS = path.resolve(import.meta.dirname, '../../target/screenshots');
 const quiet = { audio: false, video: false };
 const size = { width: 960, height: 540, frameRate: 15 };
 const publish = { simulcast: true, videoCodec: 'vp8' };
@@ -34,12 +39,17 @@ async function gained(person, source, enough) {
 let impair;
 after(() => impair?.stop());
 
+/** A network on which nothing is wrong. */
+async function proxy() {
+  const [udp] = it.server.run.udp;
+  impair ??= await Impair.before(Number(udp.slice(udp.lastIndexOf(':') + 1)));
+  impair.become({});
+}
+
 /** Anna is well connected, bert behind the proxy. */
 const pair = (name, how, act) =>
   scene(async ({ join }) => {
-    const [udp] = it.server.run.udp;
-    impair ??= await Impair.before(Number(udp.slice(udp.lastIndexOf(':') + 1)));
-    impair.become({});
+    await proxy();
     const anna = await join(name, 'anna', { size, publish, ...how });
     const bert = await join(name, 'bert', { ...quiet, port: impair.port });
     await shown(bert, (height) => height === 540, 'the large picture');
@@ -91,6 +101,44 @@ test('one bad network does not touch others', pair('isolated', {}, async ({ bert
   // A page of a busy machine may stumble by itself.
   assert.ok(last.frozen - before.frozen < 0.5, `${last.freezes - before.freezes} freezes, ${last.frozen - before.frozen} s`);
 }));
+
+/** In a page: as `onlyThroughPort` of plain.js. */
+function onlyThroughPort(port) {
+  const here = (line) => (/ udp \d+ 127\.0\.0\.1 \d+ typ host/i.test(line) ? line.replace(/(127\.0\.0\.1) \d+/, `$1 ${port}`) : '');
+  const Direct = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Direct {
+    setRemoteDescription({ type, sdp }) {
+      return super.setRemoteDescription({ type, sdp: sdp.replace(/^a=candidate:.*\r\n/gm, here) });
+    }
+  };
+}
+
+test('the page says that a picture is paused, and offers another try', async () => {
+  await proxy();
+  const visitor = async (name, locale, port) => {
+    const context = await it.plain.browser.newContext({ locale, ignoreHTTPSErrors: true, permissions: ['camera', 'microphone'] });
+    if (port) await context.addInitScript(onlyThroughPort, port);
+    const page = await context.newPage();
+    it.server.secrets.add(name);
+    return new Guest(page, name, watch(page));
+  };
+  const anna = await visitor('Dr. Amsel', 'en-GB');
+  const bert = await visitor('Herr Buchfink', 'de-DE', impair.port);
+  await anna.enter(it.server.run.host_link);
+  await bert.enter(await anna.invite());
+  await bert.meets([anna]);
+  const tile = (what, pleases) => bert.sees(what, 'tile', (one) => one.identity === anna.identity && pleases(one));
+  impair.become({ down: { rate: 90, delay: 20 } });
+  await tile('that the picture is paused', (one) => one.paused === 'true' && /Bild/.test(one.text));
+  mkdirSync(SHOTS, { recursive: true });
+  await bert.page.screenshot({ path: path.join(SHOTS, 'call-paused.png') });
+  await bert.hears([`${anna.identity} microphone`]);
+  impair.become({});
+  await bert.page.evaluate(() => document.querySelector('[data-paused="true"] [data-testid="try-again"]')?.click());
+  await tile('the picture again', (one) => one.paused === 'false');
+  await bert.hears([`${anna.identity} camera`]);
+  await Promise.all([anna, bert].map(({ page }) => page.context().close()));
+});
 
 test('layers that nobody watches are not made, and come back at once', scene(async ({ join }) => {
   const anna = await join('dynacast', 'anna', { size, publish, audio: false, dynacast: true });

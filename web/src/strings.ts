@@ -197,6 +197,11 @@ export const strings = {
   'call.screenOf': { de: 'Bildschirm von {name}', en: 'Screen of {name}' },
   'call.muted': { de: 'Mikrofon aus', en: 'Microphone off' },
   'call.weak': { de: 'Schwache Verbindung', en: 'Weak connection' },
+  'call.paused': {
+    de: 'Ihre Verbindung reicht gerade nicht für das Bild. Der Ton läuft weiter.',
+    en: 'Your connection is too slow for the picture just now. Sound goes on.',
+  },
+  'call.tryAgain': { de: 'Erneut versuchen', en: 'Try again' },
   'call.plain': {
     de: 'Nicht verschlüsselt, daher nicht gezeigt',
     en: 'Not encrypted, therefore not shown',

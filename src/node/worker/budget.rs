@@ -160,6 +160,7 @@ impl Worker {
     pub(super) fn allot_anew(&mut self, index: PeerIndex) {
         if let Some(peer) = self.peer_mut(index) {
             peer.budget.ask();
+            peer.search = None;
             self.allot(index);
         }
     }

@@ -2,6 +2,7 @@ import {
   ConnectionQuality,
   ConnectionState,
   type Participant,
+  RemoteTrackPublication,
   type Room,
   RoomEvent,
   Track,
@@ -44,6 +45,7 @@ export class Stage {
       .on(RoomEvent.TrackUnmuted, ofPublication)
       .on(RoomEvent.LocalTrackPublished, ofPublication)
       .on(RoomEvent.LocalTrackUnpublished, ofPublication)
+      .on(RoomEvent.TrackStreamStateChanged, (_, __, participant) => this.show(participant))
       .on(RoomEvent.ConnectionQualityChanged, ofPublication)
       .on(RoomEvent.ActiveSpeakersChanged, (speakers) =>
         this.grid.speaking(new Set(speakers.map(({ identity }) => identity))),
@@ -70,6 +72,7 @@ export class Stage {
     tile.setVideo(playable(camera));
     // One's own voice must not come back from the speaker.
     if (!participant.isLocal) tile.setAudio(playable(microphone));
+    tile.setPaused(another(camera));
     tile.setMuted(!microphone || microphone.isMuted);
     tile.setWeak([ConnectionQuality.Poor, ConnectionQuality.Lost].includes(participant.connectionQuality));
     warnIfPlain(tile, camera, microphone);
@@ -82,6 +85,7 @@ export class Stage {
     const tile = this.grid.screen(participant.identity, participant.isLocal);
     tile.setScreenOf(name);
     tile.setVideo(playable(screen));
+    tile.setPaused(another(screen));
     if (!participant.isLocal)
       tile.setAudio(playable(participant.getTrackPublication(Track.Source.ScreenShareAudio)));
     warnIfPlain(tile, screen);
@@ -91,6 +95,17 @@ export class Stage {
 function playable(publication: TrackPublication | undefined): Playable | undefined {
   if (!publication?.track || publication.isMuted || isPlain(publication)) return undefined;
   return publication.track;
+}
+
+/** How to ask for another try of a picture that the server has paused, `undefined` if it has not. */
+function another(publication: TrackPublication | undefined): (() => void) | undefined {
+  const paused = publication?.track?.streamState === Track.StreamState.Paused && !publication.isMuted;
+  if (!paused || !(publication instanceof RemoteTrackPublication)) return undefined;
+  return () => {
+    // Any wish of the client's makes the server look again at what the connection carries.
+    publication.setEnabled(false);
+    publication.setEnabled(true);
+  };
 }
 
 /** The page promises end-to-end encryption, so what comes without it is neither shown nor played. */

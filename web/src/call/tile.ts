@@ -22,6 +22,9 @@ export class Tile {
   private readonly audio = h('audio', { autoplay: true });
   private readonly words = h('span', { class: 'name' });
   private readonly notice = h('p', { class: 'tile-notice' });
+  private readonly retry = h('button', { type: 'button', 'data-testid': 'try-again' });
+  private readonly paused = h('div', { class: 'tile-paused', role: 'status' });
+  private again: (() => void) | undefined;
   private readonly muted = badge('micOff', 'call.muted');
   private readonly weak = badge('weak', 'call.weak');
   private playing: { video?: Playable; audio?: Playable } = {};
@@ -47,10 +50,17 @@ export class Tile {
       this.video,
       this.audio,
       this.notice,
+      this.paused,
       h('p', { class: 'plate' }, this.muted, this.weak, this.words),
     );
+    const words = h('p', {});
+    say(words, 'call.paused');
+    say(this.retry, 'call.tryAgain');
+    this.retry.addEventListener('click', () => this.again?.());
+    this.paused.append(words, this.retry);
     this.setMuted(false);
     this.setWeak(false);
+    this.setPaused(undefined);
   }
 
   setName(name: string): void {
@@ -68,6 +78,13 @@ export class Tile {
 
   setWeak(weak: boolean): void {
     this.weak.hidden = !weak;
+  }
+
+  /** The picture is paused because the connection does not carry it; `again` asks for another try. */
+  setPaused(again: (() => void) | undefined): void {
+    this.again = again;
+    this.paused.hidden = !again;
+    this.el.dataset.paused = String(again !== undefined);
   }
 
   setSpeaking(speaking: boolean): void {
