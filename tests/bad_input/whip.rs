@@ -209,6 +209,26 @@ fn offers_that_are_none_are_refused() {
     }
 }
 
+/// What OBS and GStreamer offer differs from a browser's: few lines, one codec each, attributes on other levels.
+#[test]
+fn offers_of_encoders_are_taken_whole() {
+    for (offer, codecs) in [
+        (include_str!("../../fuzz/corpus/sdp/obs_like"), ["a=rtpmap:111 opus/48000/2", "a=rtpmap:96 H264/90000"]),
+        (include_str!("../../fuzz/corpus/sdp/gstreamer_like"), ["a=rtpmap:96 opus/48000/2", "a=rtpmap:97 VP8/90000"]),
+    ] {
+        let mut node = Node::new(false);
+        let reply = node.ask(Request::Whip { grants: grants("encoder"), room: room(), sdp: offer.to_owned() });
+        let Ok(Reply::Media { resource, sdp, .. }) = reply else { panic!("{reply:?}") };
+        let sections: Vec<&str> = sdp.split("\nm=").skip(1).collect();
+        assert_eq!(sections.len(), 2);
+        for (section, codec) in sections.iter().zip(codecs) {
+            let has = |line: &str| section.to_ascii_lowercase().lines().any(|own| own.trim_end() == line.to_ascii_lowercase());
+            assert!(has(codec) && has("a=recvonly") && has("a=setup:passive"), "{section}");
+        }
+        ours(change(&mut node, grants("encoder"), &resource, Condition::Any, anew(1)), "ice-1");
+    }
+}
+
 #[test]
 fn whep_receives_all_tracks_or_one() {
     let (mut node, _) = publishing();

@@ -248,7 +248,10 @@ test('changes of ICE are refused as RFC 9725 has it, and options tell what is ta
     assert.equal(JSON.parse(answer.text).status, status, name);
     assert.equal(answer['accept-patch'], status === 415 ? FRAGMENT : null, name);
   }
-  for (const method of ['GET', 'HEAD', 'PUT']) assert.equal((await page.evaluate(ask, { url, method, headers: bearer })).status, 405, method);
+  for (const method of ['GET', 'HEAD']) assert.equal((await page.evaluate(ask, { url, method, headers: bearer })).status, 405, method);
+  // A browser does not even ask for what the preflight leaves out.
+  const put = await server.call('PUT', url, { token });
+  assert.deepEqual([put.status, put.json().type], [405, '/problems/method-not-allowed']);
   const posted = await page.evaluate(ask, { url: `${server.origin}/whip/patch`, method: 'POST', headers: fragment, body: CANDIDATE });
   assert.deepEqual([posted.status, posted['accept-post']], [415, 'application/sdp']);
   // Whatever was refused, the session goes on.
