@@ -209,7 +209,7 @@ fn offers_that_are_none_are_refused() {
     }
 }
 
-/// What OBS and GStreamer offer differs from a browser's: few lines, one codec each, attributes on other levels.
+/// What encoders offer differs from a browser's: few lines, one codec each, attributes on other levels.
 #[test]
 fn offers_of_encoders_are_taken_whole() {
     for (offer, codecs) in [
