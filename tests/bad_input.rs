@@ -15,6 +15,8 @@ mod server_bounds;
 mod silence;
 #[path = "bad_input/stun.rs"]
 mod stun;
+#[path = "bad_input/whip.rs"]
+mod whip;
 
 use std::time::Duration;
 

@@ -15,12 +15,13 @@ mod sdp;
 mod signal;
 mod token;
 mod turn;
+mod whip;
 
 /// An entry: anything may come in, nothing may panic.
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 13] = [
+pub const ENTRIES: [(&str, Entry); 14] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("datagram", datagram::run),
@@ -34,6 +35,7 @@ pub const ENTRIES: [(&str, Entry); 13] = [
     ("signal", signal::run),
     ("token", token::run),
     ("turn", turn::run),
+    ("whip", whip::run),
 ];
 
 /// Runs the entry of this name.

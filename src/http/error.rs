@@ -12,10 +12,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::AuthError;
+use crate::node::fragment::FragmentFault;
 use crate::node::request::Refusal;
 
 /// Seconds after which a caller may try again where time can help.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
+
+/// The title of what is over a bound.
+const TOO_LARGE: &str = "The body is too large";
 
 /// A refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +73,7 @@ impl Problem {
     /// A body that is too long.
     pub fn too_large(bytes: usize) -> Self {
         let detail = format!("the body must have at most {bytes} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", TOO_LARGE, detail)
     }
 
     /// A body that is compressed.
@@ -99,6 +103,12 @@ impl Problem {
     pub fn method() -> Self {
         let detail = "this path does not have this method; Allow names those it has";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
+    }
+
+    /// A change without its precondition (RFC 6585 §3).
+    pub fn unconditional() -> Self {
+        let detail = "If-Match must name the ETag of the ICE session that is meant, or be * to restart ICE";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition-required", "If-Match is needed", detail)
     }
 
     /// Something that a later version will do.
@@ -135,6 +145,8 @@ impl From<Refusal> for Problem {
             R::ParticipantNotFound => (S::NOT_FOUND, "participant-not-found", "There is no such participant"),
             R::TrackNotFound => (S::NOT_FOUND, "track-not-found", "There is no such track"),
             R::ResourceNotFound => (S::NOT_FOUND, "resource-not-found", "There is no such resource"),
+            R::NotCurrent => (S::PRECONDITION_FAILED, "precondition-failed", "The ICE session is another one"),
+            R::TooManyCandidates => (S::PAYLOAD_TOO_LARGE, "too-large", TOO_LARGE),
             R::RoomFull => (S::CONFLICT, "room-full", "The room is full"),
             R::RoomExists => (S::CONFLICT, "room-exists", "The room exists already"),
             // A limit of the server, not of the caller: 429 would blame the wrong side.
@@ -150,6 +162,16 @@ impl From<Refusal> for Problem {
             R::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The server is too busy"),
         };
         Self::new(status, slug, title, refusal.to_string())
+    }
+}
+
+impl From<FragmentFault> for Problem {
+    fn from(fault: FragmentFault) -> Self {
+        let (status, slug, title) = match fault {
+            FragmentFault::Malformed(_) => (StatusCode::BAD_REQUEST, "bad-fragment", "The SDP fragment cannot be taken"),
+            FragmentFault::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", TOO_LARGE),
+        };
+        Self::new(status, slug, title, fault.to_string())
     }
 }
 
@@ -192,6 +214,8 @@ mod tests {
             (Refusal::ParticipantNotFound, 404, "participant-not-found"),
             (Refusal::TrackNotFound, 404, "track-not-found"),
             (Refusal::ResourceNotFound, 404, "resource-not-found"),
+            (Refusal::NotCurrent, 412, "precondition-failed"),
+            (Refusal::TooManyCandidates, 413, "too-large"),
             (Refusal::RoomFull, 409, "room-full"),
             (Refusal::RoomExists, 409, "room-exists"),
             (Refusal::LimitReached("rooms"), 503, "limit-reached"),

@@ -1,5 +1,6 @@
 //! ICE servers as clients are told of them: this one, under the name by which they reached it.
 
+use axum::http::HeaderValue;
 use livekit_protocol as lk;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -91,11 +92,27 @@ pub fn for_guest(state: &AppState, room: &RoomId, identity: &str, reached: Optio
 #[must_use]
 pub fn wire(servers: &[IceServer]) -> Vec<lk::IceServer> {
     let one = |server: &IceServer| lk::IceServer {
-        urls: server.urls.iter().filter(|url| url.ends_with("?transport=tcp")).cloned().collect(),
+        urls: connections(server).cloned().collect(),
         username: server.username.clone(),
         credential: server.credential.clone(),
     };
     servers.iter().map(one).collect()
+}
+
+/// As WHIP's clients want them (RFC 9725 §4.6): one `Link` each, for connections only, by the same reason as [`wire`].
+#[must_use]
+pub fn links(servers: &[IceServer]) -> Vec<HeaderValue> {
+    let link = |server: &IceServer, url: &str| {
+        let IceServer { username, credential, .. } = server;
+        let credentials = format!("username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"");
+        HeaderValue::try_from(format!("<{url}>; rel=\"ice-server\"; {credentials}")).ok()
+    };
+    servers.iter().flat_map(|server| connections(server).filter_map(move |url| link(server, url))).collect()
+}
+
+/// The ways to a server that are connections.
+fn connections(server: &IceServer) -> impl Iterator<Item = &String> {
+    server.urls.iter().filter(|url| url.ends_with("?transport=tcp"))
 }
 
 #[cfg(test)]
@@ -133,5 +150,10 @@ mod tests {
         let [wired] = &wire(&servers)[..] else { panic!() };
         assert_eq!(wired.credential, servers[0].credential);
         assert_eq!(wired.urls, ["turns:a:8443?transport=tcp", "turn:a:8443?transport=tcp"]);
+        let IceServer { username, credential, .. } = &servers[0];
+        let link = |url: &str| {
+            format!("<{url}>; rel=\"ice-server\"; username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"")
+        };
+        assert_eq!(links(&servers), wired.urls.iter().map(|url| link(url)).collect::<Vec<_>>());
     }
 }

@@ -86,10 +86,15 @@ async fn open_paths_answer_any_origin_while_ours_do_not() {
         assert_eq!(answer.status, 204, "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         assert_eq!(answer.header("access-control-allow-headers"), "authorization,x-app");
-        assert!(answer.header("access-control-allow-methods").contains("DELETE"));
+        for method in ["POST", "PATCH", "DELETE"] {
+            assert!(answer.header("access-control-allow-methods").contains(method));
+        }
     }
     let answer = send(&router, "GET /rtc/validate", &[("origin", "https://app.example")], "").await;
     assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (401, "*"));
+    for name in ["location", "etag", "link"] {
+        assert!(answer.header("access-control-expose-headers").contains(name));
+    }
     for path in ["/v1/rooms", "/openapi.json", "/"] {
         let answer = send(&router, &format!("OPTIONS {path}"), &preflight, "").await;
         assert_eq!(answer.status, 405, "{path}");
@@ -105,8 +110,18 @@ async fn unknown_paths_or_methods_are_problems() {
     let answer = send(&router, "PUT /v1/rooms", &[], "").await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (405, "method-not-allowed"));
     assert!(answer.header("allow").contains("GET") && answer.header("allow").contains("POST"));
-    let answer = send(&router, "PATCH /whip/r/x", &[], "").await;
-    assert_eq!(answer.status, 405);
+    for place in ["/whip/r/x", "/whep/r/i/x"] {
+        for method in ["GET", "HEAD", "PUT"] {
+            let answer = send(&router, &format!("{method} {place}"), &[], "").await;
+            assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (405, "*"), "{method} {place}");
+            assert!(answer.header("allow").contains("PATCH") && answer.header("allow").contains("DELETE"));
+            assert!(method == "HEAD" || answer.problem() == "method-not-allowed");
+        }
+    }
+    for method in ["GET", "PATCH", "DELETE"] {
+        let answer = send(&router, &format!("{method} /whip/r"), &[], "").await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST,OPTIONS"), "{method}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 pub mod conceal;
 pub mod control;
+pub mod fragment;
 mod paths;
 mod peer;
 pub mod request;

@@ -261,6 +261,8 @@ pub(super) struct Peer {
     pub asked: [u32; 2],
     /// The sections of the client's last offer.
     pub offered: Vec<Section>,
+    /// The client's offer, if it makes but one.
+    pub offer_kept: Option<String>,
     /// The client was asked for a new offer and has not made it yet.
     pub nudged: bool,
     pub channels: Channels,
@@ -355,6 +357,7 @@ impl Peer {
             wants: Vec::new(),
             asked: [0; 2],
             offered: Vec::new(),
+            offer_kept: None,
             nudged: false,
             channels: Channels::default(),
             pending: Pending::None,

@@ -1,5 +1,6 @@
 //! What the HTTP floor asks of the control core.
 
+use super::fragment::Fragment;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, SessionId, Sid};
 pub use crate::model::record::RoomMode;
@@ -173,18 +174,58 @@ pub enum Request {
         room: RoomName,
         /// Whose tracks.
         identity: Identity,
+        /// The only one that is wanted; all if absent.
+        track: Option<Sid>,
         /// SDP offer.
         sdp: String,
     },
-    /// End what WHIP or WHEP began. Answer: [`Reply::Done`].
-    EndMedia {
-        /// The caller; the same identity that began it.
+    /// Change the ICE session of what WHIP or WHEP began. Answer: [`Reply::Done`], or [`Reply::Restarted`] if the fragment
+    /// has other credentials than the client had.
+    ChangeMedia {
+        /// The caller; the same identity that began it, or a moderator.
         grants: Grants,
         /// Where.
         room: RoomName,
+        /// Whose tracks WHEP receives; absent for WHIP.
+        of: Option<Identity>,
+        /// The resource named in the answer.
+        resource: Sid,
+        /// Which ICE session the caller means.
+        condition: Condition,
+        /// What it says of ICE.
+        fragment: Fragment,
+    },
+    /// End what WHIP or WHEP began. Answer: [`Reply::Done`].
+    EndMedia {
+        /// The caller; the same identity that began it, or a moderator.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Whose tracks WHEP receives; absent for WHIP.
+        of: Option<Identity>,
         /// The resource named in the answer.
         resource: Sid,
     },
+}
+
+/// Which ICE session a change is meant for (`If-Match`, RFC 9110 §13.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Whichever stands.
+    Any,
+    /// One of those that these tags name.
+    Tags(Vec<String>),
+}
+
+impl Condition {
+    /// Whether it is met while this tag names what stands.
+    #[must_use]
+    pub fn is_met(&self, tag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|known| known == tag),
+        }
+    }
 }
 
 /// The answer to a [`Request`].
@@ -206,8 +247,19 @@ pub enum Reply {
     Media {
         /// Its name in the resource's address.
         resource: Sid,
+        /// Names its ICE session.
+        tag: String,
+        /// Whom the relay knows it as.
+        relay: RelayUser,
         /// SDP answer.
         sdp: String,
+    },
+    /// ICE of a WHIP or WHEP session begins anew.
+    Restarted {
+        /// Names the new ICE session.
+        tag: String,
+        /// Our half of it, as a fragment of SDP (RFC 8840).
+        fragment: String,
     },
 }
 
@@ -229,6 +281,12 @@ pub enum Refusal {
     /// No such WHIP or WHEP resource for this caller.
     #[error("there is no such resource")]
     ResourceNotFound,
+    /// A WHIP or WHEP session has another ICE session by now than the caller means.
+    #[error("the ICE session is another one by now: If-Match must be the newest ETag, or * to restart ICE")]
+    NotCurrent,
+    /// A WHIP or WHEP session has as many candidates as it may.
+    #[error("an ICE session may have at most 100 candidates after its offer")]
+    TooManyCandidates,
     /// The room has as many participants as it may.
     #[error("the room is full")]
     RoomFull,

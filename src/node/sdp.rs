@@ -94,7 +94,7 @@ pub fn read(sdp: &str) -> Result<Vec<Section>, SdpFault> {
 }
 
 /// Splits into the session part and one part a section, each section starting with `m=`.
-fn sections_of(sdp: &str) -> impl Iterator<Item = &str> {
+pub(super) fn sections_of(sdp: &str) -> impl Iterator<Item = &str> {
     let mut starts: Vec<usize> = vec![0];
     starts.extend(sdp.match_indices("\nm=").map(|(at, _)| at + 1));
     let ends: Vec<usize> = starts.iter().skip(1).copied().chain([sdp.len()]).collect();

@@ -30,6 +30,15 @@ pub enum Leg {
     Subscriber,
 }
 
+/// What a receiver wants and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    /// The tracks of this participant,
+    pub publisher: Identity,
+    /// or but one of them.
+    pub track: Option<Sid>,
+}
+
 /// A client that wants in, after its token was verified.
 #[derive(Clone, Debug)]
 pub struct Joining {
@@ -41,8 +50,8 @@ pub struct Joining {
     pub layout: Layout,
     /// Whether new tracks are subscribed without being asked for.
     pub auto_subscribe: bool,
-    /// The only participant whose tracks are wanted (WHEP).
-    pub only: Option<Identity>,
+    /// The only tracks that are wanted (WHEP).
+    pub only: Option<Only>,
     /// The highest protocol version that the client speaks, as LiveKit counts them.
     pub protocol: i32,
 }

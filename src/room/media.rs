@@ -119,6 +119,15 @@ pub enum MediaCommand {
         /// Whose.
         session: SessionId,
     },
+    /// A client of WHIP or WHEP restarts ICE, without a description. Answer: [`MediaEvent::Restarted`].
+    Restart {
+        /// Whose.
+        session: SessionId,
+        /// The client's new user name (`a=ice-ufrag`).
+        ufrag: String,
+        /// The client's new password (`a=ice-pwd`).
+        password: String,
+    },
     /// A track may be published.
     AddTrack {
         /// By whom.
@@ -189,6 +198,13 @@ pub enum MediaEvent {
         session: SessionId,
         /// Why, without a word of the SDP.
         why: &'static str,
+    },
+    /// What a client of WHIP or WHEP is told when it restarts ICE.
+    Restarted {
+        /// For whom.
+        session: SessionId,
+        /// Our half of the new ICE session as a fragment of SDP; `None` if ICE stays as it was.
+        fragment: Option<String>,
     },
     /// An offer for the subscriber leg.
     Offer {

@@ -7,7 +7,7 @@ use crate::model::grants::Grants;
 use crate::model::ids::{Identity, SessionId, Sid};
 use crate::model::media::TrackSource;
 
-use super::command::{Joining, Layout, SubscriptionRules};
+use super::command::{Joining, Layout, Only, SubscriptionRules};
 use super::media::MediaRights;
 use super::notice::{LeaveReason, ParticipantState, ParticipantView, Permission, TrackView};
 
@@ -32,7 +32,7 @@ pub(super) struct Participant {
     pub permission: Permission,
     pub layout: Layout,
     pub auto_subscribe: bool,
-    pub only: Option<Identity>,
+    pub only: Option<Only>,
     pub joined_at_ms: u64,
     pub version: u32,
     pub state: ParticipantState,
@@ -132,7 +132,8 @@ impl Participant {
 
     /// Whether this participant wants `track` of `publisher`, by default or because it said so.
     pub fn wants(&self, publisher: &Self, track: &Sid) -> bool {
-        if self.only.as_ref().is_some_and(|only| *only != publisher.identity) {
+        let other = |only: &Only| only.publisher != publisher.identity || only.track.as_ref().is_some_and(|only| only != track);
+        if self.only.as_ref().is_some_and(other) {
             return false;
         }
         self.asked.get(track).copied().unwrap_or(self.auto_subscribe)

@@ -360,6 +360,8 @@ impl Room {
             }
             MediaEvent::Streams { session, states } => self.streams(session, states, out),
             MediaEvent::Watched { session, track, best, codec } => self.watched(session, track, best, codec, out),
+            // Whoever asked for it waits at the control core.
+            MediaEvent::Restarted { .. } => {}
             MediaEvent::RoomFault { .. } => self.close(LeaveReason::MediaFailure, out),
         }
     }

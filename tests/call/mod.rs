@@ -1,5 +1,7 @@
 //! A call in memory, on virtual time: one worker, with str0m clients around it.
 
+pub mod encoder;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

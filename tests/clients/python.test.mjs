@@ -1,4 +1,4 @@
-// Python: LiveKit's SDK (the Rust SDK underneath) with two bots in each layout; aioice through the relay.
+// Python: LiveKit's SDK (the Rust SDK underneath) with two bots in each layout; aioice through the relay; aiortc by WHIP and WHEP.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -12,6 +12,7 @@ const VENV = path.resolve(import.meta.dirname, process.env.KONSIL_VENV ?? '../..
 const PYTHON = path.join(VENV, 'bin/python');
 const BOTS = path.join(import.meta.dirname, 'python/bots.py');
 const RELAY = path.join(import.meta.dirname, 'python/relay.py');
+const WHIP = path.join(import.meta.dirname, 'python/whip.py');
 const SHARE = 0.95;
 
 let server;
@@ -62,3 +63,12 @@ for (const transport of ['udp', 'tcp', 'tls']) {
     assert.deepEqual(told.heard[1].toSorted(), numbers.map((number) => `a ${number}`).toSorted());
   });
 }
+
+test('aiortc: what WHIP sends comes by WHEP', { timeout: 60_000 }, async () => {
+  const tokens = [server.join('aiortc', 'encoder', { canSubscribe: false }), server.join('aiortc', 'viewer', { canPublish: false })];
+  const { stdout } = await promisify(execFile)(PYTHON, [WHIP, url.replace('ws:', 'http:'), 'aiortc', ...tokens]);
+  const told = JSON.parse(stdout);
+  assert.deepEqual([told.trickled, told.ended, told.links], [204, [200, 200], 2]);
+  assert.deepEqual([told.pictures, told.size], [60, [320, 240]]);
+  assert.ok(told.sound_s >= 2 && told.energy > 0.01, `heard ${told.energy} in ${told.sound_s} s`);
+});

@@ -1,14 +1,11 @@
-//! Joining: over a signalling connection, by WHIP, by WHEP.
+//! Joining over a signalling connection.
 
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid, WorkerIndex};
-use crate::model::media::{Codec, Encryption, MediaKind, TrackSource};
+use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, WorkerIndex};
 use crate::model::time::Moment;
-use crate::node::request::{ConnId, Connect, Connected, Refusal, Reply};
-use crate::node::sdp;
+use crate::node::request::{ConnId, Connect, Connected, Refusal};
 use crate::room::JoinError;
-use crate::room::command::{AddTrack, Joining, Layout, Signal};
-use crate::room::notice::{LeaveReason, Outcome};
+use crate::room::command::{Joining, Layout, Signal};
 use crate::turn::credentials::RelayUser;
 
 use super::{Caller, Control, ControlOutput, p2p};
@@ -43,7 +40,7 @@ impl Control {
         Ok(room)
     }
 
-    fn room_to_join(&mut self, grants: &Grants, layout: Layout, now: Moment) -> Result<RoomKey, Refusal> {
+    pub(super) fn room_to_join(&mut self, grants: &Grants, layout: Layout, now: Moment) -> Result<RoomKey, Refusal> {
         let name = self.may_join(grants)?;
         p2p::admits(self.entry(grants, &name).ok().map(|(_, room)| room), grants, Some(layout))?;
         if self.sessions.len() >= self.config.sessions_max {
@@ -91,7 +88,7 @@ impl Control {
         Ok(())
     }
 
-    fn enter(&mut self, key: RoomKey, joining: Joining, now: Moment) -> Result<(), Refusal> {
+    pub(super) fn enter(&mut self, key: RoomKey, joining: Joining, now: Moment) -> Result<(), Refusal> {
         let session = joining.session;
         let mut result = None;
         self.sessions.insert(session, key);
@@ -135,7 +132,7 @@ impl Control {
     }
 
     /// Whom the relay knows a session as, from its beginning to its end.
-    fn relay_user(&mut self, key: RoomKey, session: SessionId, identity: Option<&Identity>) -> RelayUser {
+    pub(super) fn relay_user(&mut self, key: RoomKey, session: SessionId, identity: Option<&Identity>) -> RelayUser {
         if let Some((user, _)) = self.relayed.get(&session) {
             return *user;
         }
@@ -157,131 +154,6 @@ impl Control {
     fn detach(&mut self, conn: ConnId, session: SessionId) {
         self.connections.remove(&conn);
         self.connection_of.remove(&session);
-    }
-
-    pub(super) fn whip(&mut self, caller: Caller, grants: Grants, room: &RoomName, text: String, now: Moment) -> Result<(), Refusal> {
-        check_room(&grants, room)?;
-        if !grants.can_publish || grants.hidden {
-            return Err(Refusal::NotAllowed("canPublish without hidden"));
-        }
-        let sections = sdp::read(&text).map_err(Refusal::BadSdp)?;
-        let key = self.room_to_join(&grants, Layout::Whip, now)?;
-        if self.rooms.get(&key).is_some_and(|entry| entry.room.view().require_encryption) {
-            return Err(Refusal::EncryptionRequired);
-        }
-        let session = self.enter_silently(key, grants, Layout::Whip, None, now)?;
-        for section in sections.iter().filter(|section| section.way.sends()) {
-            let Some(kind) = section.kind else { continue };
-            let mut outcome = Ok(());
-            self.with_room(key, |room, chance, out| outcome = room.add_track(session, track_of(section, kind), chance, out));
-            if let Err(outcome) = outcome {
-                self.with_room(key, |room, _, out| room.remove(session, LeaveReason::JoinFailure, now, out));
-                return Err(match outcome {
-                    Outcome::NotAllowed => Refusal::NotAllowed("canPublishSources for camera and microphone"),
-                    _ => Refusal::BadSdp("it has too many media sections to publish"),
-                });
-            }
-        }
-        self.offer_for(caller, key, session, text, now);
-        Ok(())
-    }
-
-    pub(super) fn whep(
-        &mut self,
-        caller: Caller,
-        grants: Grants,
-        room: &RoomName,
-        identity: Identity,
-        text: String,
-        now: Moment,
-    ) -> Result<(), Refusal> {
-        check_room(&grants, room)?;
-        if !grants.can_subscribe {
-            return Err(Refusal::NotAllowed("canSubscribe"));
-        }
-        sdp::read(&text).map_err(Refusal::BadSdp)?;
-        let (_, entry) = self.entry(&grants, room)?;
-        p2p::admits(Some(entry), &grants, Some(Layout::Whep))?;
-        entry.session_of(&identity).ok_or(Refusal::ParticipantNotFound)?;
-        let key = self.room_to_join(&grants, Layout::Whep, now)?;
-        let session = self.enter_silently(key, grants, Layout::Whep, Some(identity), now)?;
-        self.offer_for(caller, key, session, text, now);
-        Ok(())
-    }
-
-    fn enter_silently(
-        &mut self,
-        key: RoomKey,
-        grants: Grants,
-        layout: Layout,
-        only: Option<Identity>,
-        now: Moment,
-    ) -> Result<SessionId, Refusal> {
-        let session = SessionId(self.next_id());
-        let joining = Joining { session, grants, layout, auto_subscribe: true, only, protocol: 0 };
-        self.enter(key, joining, now)?;
-        self.joining.insert(session, now.instant);
-        Ok(session)
-    }
-
-    fn offer_for(&mut self, caller: Caller, key: RoomKey, session: SessionId, sdp: String, now: Moment) {
-        self.awaiting.insert(session, caller);
-        self.with_room(key, |room, chance, out| room.signal(session, Signal::Offer { sdp, id: 0 }, now, chance, out));
-    }
-
-    /// The worker answered a WHIP or WHEP offer.
-    pub(super) fn answered(&mut self, session: SessionId, sdp: String) {
-        let Some(caller) = self.awaiting.remove(&session) else { return };
-        let room = self.sessions.get(&session).and_then(|key| self.rooms.get(key));
-        let resource = room.and_then(|entry| entry.room.sid_of(session)).cloned();
-        let reply = resource.map(|resource| Reply::Media { resource, sdp }).ok_or(Refusal::ResourceNotFound);
-        self.out.push_back(ControlOutput::Reply(caller, reply));
-    }
-
-    pub(super) fn not_answered(&mut self, session: SessionId, why: &'static str) {
-        if let Some(caller) = self.awaiting.remove(&session) {
-            self.out.push_back(ControlOutput::Reply(caller, Err(Refusal::BadSdp(why))));
-        }
-    }
-
-    pub(super) fn end_media(&mut self, grants: &Grants, room: &RoomName, resource: &Sid, now: Moment) -> Result<Reply, Refusal> {
-        let (key, entry) = self.entry(grants, room).map_err(|_| Refusal::ResourceNotFound)?;
-        let session = entry.session_of_sid(resource).ok_or(Refusal::ResourceNotFound)?;
-        let own = entry.identity_of(session) == grants.identity.as_ref();
-        if !own && !grants.may_moderate(room) {
-            return Err(Refusal::ResourceNotFound);
-        }
-        self.with_room(key, |room, _, out| room.remove(session, LeaveReason::ClientInitiated, now, out));
-        Ok(Reply::Done)
-    }
-}
-
-fn check_room(grants: &Grants, room: &RoomName) -> Result<(), Refusal> {
-    if grants.room.as_ref() == Some(room) { Ok(()) } else { Err(Refusal::NotAllowed("roomJoin for this room")) }
-}
-
-/// What a section of a WHIP offer publishes.
-fn track_of(section: &sdp::Section, kind: MediaKind) -> AddTrack {
-    let (source, codec) = match kind {
-        MediaKind::Audio => (TrackSource::Microphone, Some(Codec::Opus)),
-        MediaKind::Video => (TrackSource::Camera, None),
-    };
-    AddTrack {
-        cid: format!("mid:{}", section.mid),
-        kind,
-        name: String::new(),
-        source,
-        width: 0,
-        height: 0,
-        muted: false,
-        layers: Vec::new(),
-        codecs: vec![(codec, String::new())],
-        encryption: Encryption::None,
-        stream: String::new(),
-        disable_red: false,
-        disable_dtx: false,
-        stereo: false,
-        audio_features: Vec::new(),
     }
 }
 

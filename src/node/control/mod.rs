@@ -5,6 +5,7 @@ mod join;
 mod p2p;
 mod requests;
 mod rooms;
+mod whip;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -131,6 +132,8 @@ pub struct Control {
     connection_of: BTreeMap<SessionId, ConnId>,
     /// Callers of WHIP and WHEP that wait for the worker's answer.
     awaiting: BTreeMap<SessionId, Caller>,
+    /// Sessions of WHIP or WHEP.
+    requested: BTreeMap<SessionId, whip::Requested>,
     /// When sessions began to join, until their media stands.
     joining: BTreeMap<SessionId, Instant>,
     /// Whom the relay knows sessions as, with the number of credentials that were made before they began.
@@ -159,6 +162,7 @@ impl Control {
             connections: BTreeMap::new(),
             connection_of: BTreeMap::new(),
             awaiting: BTreeMap::new(),
+            requested: BTreeMap::new(),
             joining: BTreeMap::new(),
             relayed: BTreeMap::new(),
             writes: BTreeMap::new(),
@@ -211,7 +215,7 @@ impl Control {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 7] {
+    pub fn sizes(&self) -> [(&'static str, usize); 8] {
         [
             ("rooms", self.rooms.len()),
             ("sessions", self.sessions.len()),
@@ -220,6 +224,7 @@ impl Control {
             ("joining", self.joining.len()),
             ("relayed", self.relayed.len()),
             ("writes", self.writes.len()),
+            ("requested", self.requested.len()),
         ]
     }
 
@@ -252,6 +257,7 @@ impl Control {
                 *session
             }
             MediaEvent::RoomFault { room } => return self.fault(*room, now),
+            MediaEvent::Restarted { session, fragment } => return self.restarted(*session, fragment.clone()),
             MediaEvent::Speakers { room, .. } | MediaEvent::Quality { room, .. } => {
                 let room = *room;
                 return self.with_room(room, |entry, _, out| entry.media(event, now, out));
@@ -333,6 +339,7 @@ impl Control {
             }
         }
         self.not_answered(session, "the session ended before the answer");
+        self.not_restarted(session);
         if let Some(conn) = self.connection_of.remove(&session) {
             self.connections.remove(&conn);
             self.out.push_back(ControlOutput::HangUp(conn));

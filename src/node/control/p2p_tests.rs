@@ -286,7 +286,7 @@ fn no_way_leads_into_a_room_of_the_other_mode() {
     let whip = Request::Whip { grants: grants.clone(), room: room(), sdp: sdp.clone() };
     assert_eq!(scene.ask(whip).0, Err(Refusal::WrongMode(RoomMode::P2p)));
     let anna = scene.join("anna");
-    let whep = Request::Whep { grants: scene.guest("x"), room: room(), identity: Identity::new("anna").unwrap(), sdp };
+    let whep = Request::Whep { grants: scene.guest("x"), room: room(), identity: Identity::new("anna").unwrap(), track: None, sdp };
     assert_eq!(scene.ask(whep).0, Err(Refusal::WrongMode(RoomMode::P2p)));
     let resumed = scene.connect(grants.clone(), Layout::Single, Some(anna.sid)).0;
     assert_eq!(resumed.err(), Some(Refusal::WrongMode(RoomMode::P2p)));

@@ -6,7 +6,7 @@ use crate::model::record::RoomMode;
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, Request};
 use crate::room::Room;
-use crate::room::command::Layout;
+use crate::room::command::{Layout, Only};
 use crate::room::notice::LeaveReason;
 
 use super::{Caller, Control, ControlOutput, Persist, Waiting, p2p};
@@ -17,7 +17,14 @@ impl Control {
             Request::CreateRoom { grants, spec } => self.create_room(caller, &grants, spec, now).map(|()| None),
             Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room),
             Request::Whip { grants, room, sdp } => self.whip(caller, grants, &room, sdp, now).map(|()| None),
-            Request::Whep { grants, room, identity, sdp } => self.whep(caller, grants, &room, identity, sdp, now).map(|()| None),
+            Request::Whep { grants, room, identity, track, sdp } => {
+                let only = Only { publisher: identity, track };
+                self.whep(caller, grants, &room, only, sdp, now).map(|()| None)
+            }
+            Request::ChangeMedia { grants, room, of, resource, condition, fragment } => {
+                let session = self.own_media(&grants, &room, of.as_ref(), &resource);
+                session.and_then(|(key, session)| self.change_media(caller, key, session, &condition, fragment, now))
+            }
             other => self.at_once(other, now).map(Some),
         };
         match result {
@@ -41,10 +48,12 @@ impl Control {
             Request::RemoveParticipant { grants, room, identity } => self.remove_participant(&grants, &room, &identity, now),
             Request::Mute { grants, room, identity, track, muted } => self.mute(&grants, &room, &identity, track.as_ref(), muted),
             Request::Invite { grants, room } => self.moderated(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
-            Request::EndMedia { grants, room, resource } => self.end_media(&grants, &room, &resource, now),
-            Request::CreateRoom { .. } | Request::DeleteRoom { .. } | Request::Whip { .. } | Request::Whep { .. } => {
-                Err(Refusal::Invalid("this request is answered later"))
-            }
+            Request::EndMedia { grants, room, of, resource } => self.end_media(&grants, &room, of.as_ref(), &resource, now),
+            Request::CreateRoom { .. }
+            | Request::DeleteRoom { .. }
+            | Request::Whip { .. }
+            | Request::Whep { .. }
+            | Request::ChangeMedia { .. } => Err(Refusal::Invalid("this request is answered later")),
         }
     }
 

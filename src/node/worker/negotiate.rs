@@ -7,6 +7,7 @@ use str0m::media::{Direction, Mid};
 
 use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind};
+use crate::node::fragment::{self, Credentials};
 use crate::node::peer::{OutSection, Peer, PeerIndex, Pending, TrackIndex, Want, codec_of, str0m_kind};
 use crate::node::route::ice_credentials;
 use crate::node::sdp::{self, Announced, SECTIONS_MAX, SdpFault, Section, dress, prefer};
@@ -24,9 +25,14 @@ impl Worker {
     /// A client offers: bind its tracks, give it what waits, answer.
     pub(super) fn offer(&mut self, session: SessionId, text: &str, id: u32) {
         let Some(index) = self.leg_of(session, Leg::Publisher) else { return };
-        match self.accept(index, text) {
+        let accepted = self.accept(index, text).and_then(|(answer, offered)| {
+            let whole = self.forwards_all(session, index, &offered);
+            if whole { Ok((answer, offered)) } else { Err("it would send by a codec that this server does not forward") }
+        });
+        match accepted {
             Ok((answer, offered)) => {
                 self.remember_offer(index, offered);
+                self.keep_offer(session, index, text);
                 self.bind_tracks(session, true);
                 self.assign_sections(index);
                 self.send_answer(index, &answer, id);
@@ -36,6 +42,37 @@ impl Worker {
             }
             Err(why) => self.refuse(session, why),
         }
+    }
+
+    /// Whether all that a WHIP client would send can be forwarded: there is no half success (RFC 9725 §4.4.3). Who signals
+    /// may offer other codecs later.
+    fn forwards_all(&self, session: SessionId, index: PeerIndex, offered: &[Section]) -> bool {
+        let once = self.sessions.get(&session).is_some_and(|session| !session.signalled && session.rights.publish);
+        let sent = |section: &&Section| once && section.way.sends() && section.kind.is_some();
+        let codec = |section: &Section| self.peer(index).and_then(|peer| peer.preferred_codec(section.mid())).is_some();
+        offered.iter().filter(sent).all(codec)
+    }
+
+    /// Keeps an offer that will never be made anew: ICE may restart by it.
+    fn keep_offer(&mut self, session: SessionId, index: PeerIndex, text: &str) {
+        let once = self.sessions.get(&session).is_some_and(|session| !session.signalled);
+        if let Some(peer) = self.peer_mut(index).filter(|_| once) {
+            peer.offer_kept = Some(text.to_owned());
+        }
+    }
+
+    /// A client of WHIP or WHEP restarts ICE (RFC 9725 §4.3.3). str0m restarts by descriptions alone, so it gets the
+    /// client's offer again as it would be now. Nothing else changes: the client hears of nothing but ICE.
+    pub(super) fn restart(&mut self, session: SessionId, fresh: &Credentials) {
+        let fragment = self.leg_of(session, Leg::Publisher).and_then(|index| {
+            let offer = fragment::restarted(self.peer(index)?.offer_kept.as_deref()?, fresh);
+            let (answer, _) = self.accept(index, &offer).ok()?;
+            self.mark(index);
+            let peer = self.peer_mut(index)?;
+            peer.offer_kept = Some(offer);
+            Some(fragment::of(&dress(&answer, peer.ice(), |_| None)))
+        });
+        self.event(MediaEvent::Restarted { session, fragment });
     }
 
     /// Checks an offer and gives it to str0m. Returns str0m's answer.

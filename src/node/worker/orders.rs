@@ -2,6 +2,7 @@
 
 use crate::model::ids::{Identity, RoomKey, SessionId, Sid};
 use crate::model::media::{MediaKind, TrackSettings};
+use crate::node::fragment::Credentials;
 use crate::node::peer::{Peer, PeerIndex, PeerSpec, RoomIndex, TrackIndex, Want};
 use crate::node::route::ice_credentials;
 use crate::node::sdp::Carried;
@@ -34,6 +35,7 @@ impl Worker {
             | MediaCommand::Answer { session, .. }
             | MediaCommand::Trickle { session, .. }
             | MediaCommand::Resumed { session }
+            | MediaCommand::Restart { session, .. }
             | MediaCommand::AddTrack { session, .. }
             | MediaCommand::RemoveTrack { session, .. }
             | MediaCommand::SetMuted { session, .. }
@@ -60,6 +62,7 @@ impl Worker {
             MediaCommand::Answer { session, sdp, id } => self.answer(session, &sdp, id),
             MediaCommand::Trickle { session, leg, candidate } => self.trickle(session, leg, &candidate),
             MediaCommand::Resumed { session } => self.resumed(session),
+            MediaCommand::Restart { session, ufrag, password } => self.restart(session, &Credentials { ufrag, password }),
             MediaCommand::AddTrack { session, track } => self.add_track(session, track),
             MediaCommand::RemoveTrack { session, track } => self.remove_track(session, &track),
             MediaCommand::SetMuted { session, track, muted } => self.set_muted(session, &track, muted),

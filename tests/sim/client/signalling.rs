@@ -52,7 +52,7 @@ impl Client {
         self.missing = if self.plan.layout == Layout::Whep { [1, 1] } else { [0, 0] };
         let Some((sdp, _)) = self.make_offer() else { return };
         let request = match self.plan.only.clone() {
-            Some(identity) => Request::Whep { grants, room, identity, sdp },
+            Some(identity) => Request::Whep { grants, room, identity, track: None, sdp },
             None => Request::Whip { grants, room, sdp },
         };
         self.say.push(Say::Request(Box::new(request)));
@@ -226,7 +226,7 @@ impl Client {
     }
 
     pub fn on_reply(&mut self, result: Result<Reply, Refusal>, now: Instant) {
-        let Ok(Reply::Media { resource, sdp }) = result else { return self.say.push(Say::StartOver) };
+        let Ok(Reply::Media { resource, sdp, .. }) = result else { return self.say.push(Say::StartOver) };
         self.state = State::In;
         self.resource = Some(resource.clone());
         self.sid = Some(resource);

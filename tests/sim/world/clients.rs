@@ -124,8 +124,8 @@ impl World {
         }
         let client = &self.clients[id.0];
         if let (Some(resource), Some(room)) = (client.resource.clone(), client.plan.grants.room.clone()) {
-            let grants = client.plan.grants.clone();
-            self.ask(Request::EndMedia { grants, room, resource });
+            let (grants, of) = (client.plan.grants.clone(), client.plan.only.clone());
+            self.ask(Request::EndMedia { grants, room, of, resource });
         }
     }
 
