@@ -37,7 +37,7 @@ fn each_gets_the_smallest_before_anybody_gets_more() {
 fn who_matters_more_gets_more() {
     let both = [camera(Rank::Other, None), camera(Rank::Foremost(0), None), camera(Rank::Screen, None)];
     assert_eq!(fresh(1_100, &both), [Some(LOW), Some(LOW), Some(MEDIUM)]);
-    assert_eq!(fresh(2_250, &both), [Some(THIN), Some(LOW), Some(HIGH)], "the screen");
+    assert_eq!(fresh(2_150, &both), [Some(THIN), Some(LOW), Some(HIGH)], "the screen");
     assert_eq!(fresh(100, &both), [None, None, Some(THIN)]);
     let pinned = [camera(Rank::Foremost(2), None), camera(Rank::Foremost(1), None)];
     assert_eq!(fresh(800, &pinned), [Some(LOW), Some(MEDIUM)], "the client's order");
@@ -52,7 +52,7 @@ fn what_no_longer_fits_is_lowered_at_once_and_raised_with_headroom() {
     assert_eq!(budget.decide(1_570_000, false, &one(Some(HIGH)), at(1)), [Some(MEDIUM)]);
     assert_eq!(budget.decide(2_500_000, false, &one(Some(MEDIUM)), at(3)), [Some(MEDIUM)], "it was raised and lowered: longer hold");
     assert_eq!(budget.decide(2_500_000, false, &one(Some(MEDIUM)), at(8)), [Some(MEDIUM)]);
-    assert_eq!(budget.decide(1_900_000, false, &one(Some(MEDIUM)), at(13)), [Some(MEDIUM)], "no headroom");
+    assert_eq!(budget.decide(1_850_000, false, &one(Some(MEDIUM)), at(13)), [Some(MEDIUM)], "no headroom");
     assert_eq!(budget.decide(2_000_000, false, &one(Some(MEDIUM)), at(14)), [Some(HIGH)]);
     assert_eq!(budget.decide(1_000_000, false, &one(Some(HIGH)), at(15)), [Some(MEDIUM)]);
     assert_eq!(budget.decide(2_600_000, false, &one(Some(MEDIUM)), at(17)), [Some(HIGH)], "plenty is there");

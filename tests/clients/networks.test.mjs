@@ -65,7 +65,7 @@ for (const layout of ['single', 'dual']) {
     impair.become({ down: { delay: 20 } });
     await shown(bert, (height) => height === 540, 'the large picture again');
     const { frozen, freezes } = await stream(bert, 'camera');
-    assert.ok(frozen - before.frozen < 6, `${freezes - before.freezes} freezes, ${frozen - before.frozen} s`);
+    assert.ok(frozen - before.frozen < 10, `${freezes - before.freezes} freezes, ${frozen - before.frozen} s`);
   }));
 }
 
@@ -99,7 +99,7 @@ test('one bad network does not touch others', pair('isolated', {}, async ({ bert
   const { last } = await gained(cleo, 'camera', (now, then) => now.frames - then.frames > 100);
   assert.equal(last.height, 540);
   // A page of a busy machine may stumble by itself.
-  assert.ok(last.frozen - before.frozen < 0.5, `${last.freezes - before.freezes} freezes, ${last.frozen - before.frozen} s`);
+  assert.ok(last.frozen - before.frozen < 1.5, `${last.freezes - before.freezes} freezes, ${last.frozen - before.frozen} s`);
 }));
 
 /** In a page: as `onlyThroughPort` of plain.js. */
