@@ -193,6 +193,7 @@ export class P2pCall implements Media {
     this.wasConnected = false;
     this.restarting = false;
     clearTimeout(this.mending);
+    this.mending = undefined;
     if (!news.present) return;
     this.connection = new Connection(news, this.certificate, this.tracks, {
       send: (message) => this.signal.send(message),
