@@ -312,6 +312,8 @@ pub(super) struct Peer {
     pub estimates: u32,
     /// When the first was made.
     pub guessed: Option<Instant>,
+    /// When it was made to begin anew, because the client's way is another.
+    pub anew: Option<Instant>,
     /// There is a new estimate to act on.
     pub estimated: bool,
     /// What str0m was told to send at least, and what to look for, in bit/s.
@@ -385,6 +387,7 @@ impl Peer {
             feedback: false,
             budget: Budget::default(),
             estimates: 0,
+            anew: None,
             guessed: None,
             estimated: false,
             told: (0, 0),

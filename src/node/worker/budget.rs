@@ -22,6 +22,8 @@ const AUDIO_BITRATE: u64 = 50_000;
 const DESIRED_MAX: u64 = 50_000_000;
 /// This much more than what is wanted is looked for, in percent: what is raised must leave headroom.
 const DESIRED_PERCENT: u64 = 125;
+/// What str0m tells is a mean of its last three seconds. Where it was made to begin anew, those before count too.
+const MEMORY: Duration = Duration::from_secs(3);
 /// An estimate that has not changed for so long is no guess any more.
 const GUESS: Duration = Duration::from_secs(1);
 /// How soon more is looked for again while something is paused or smaller than wished; in vain ever less often.
@@ -108,7 +110,11 @@ impl Worker {
         let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
         match kind {
-            BweKind::Twcc { estimate, can_probe: true } => peer.estimate = Some(estimate.as_u64()),
+            BweKind::Twcc { estimate, can_probe: true } => {
+                let remembers = peer.anew.is_some_and(|anew| now.saturating_duration_since(anew) < MEMORY);
+                let least = peer.estimate.filter(|_| remembers).unwrap_or(0);
+                peer.estimate = Some(estimate.as_u64().max(least));
+            }
             BweKind::Twcc { can_probe: false, .. } => peer.estimate = None,
             // RFC 8888's forerunner, from clients that send no feedback per packet.
             BweKind::Remb { estimate, .. } if !peer.feedback => peer.estimate = Some(estimate.as_u64()),
