@@ -22,6 +22,8 @@ const AUDIO_BITRATE: u64 = 50_000;
 const DESIRED_MAX: u64 = 50_000_000;
 /// This much more than what is wanted is looked for, in percent: what is raised must leave headroom.
 const DESIRED_PERCENT: u64 = 125;
+/// A client that gets media reports more often than this.
+const UNHEARD: Duration = Duration::from_millis(700);
 /// What str0m tells is a mean of its last three seconds. Where it was made to begin anew, those before count too.
 const MEMORY: Duration = Duration::from_secs(3);
 /// An estimate that has not changed for so long is no guess any more.
@@ -133,6 +135,9 @@ impl Worker {
     pub(super) fn allot(&mut self, index: PeerIndex) {
         let now = self.now;
         let Some(peer) = self.peers.get(index.0 as usize).and_then(Option::as_deref) else { return };
+        if is_cut_off(peer, now) {
+            return;
+        }
         let Some(room) = self.room(peer.room) else { return };
         let mut wants = wants(peer, room, now);
         if is_guess(peer, now) {
@@ -215,6 +220,12 @@ fn wants(peer: &Peer, room: &MediaRoom, now: Instant) -> Wants {
         }
     }
     wants
+}
+
+/// Whether nothing comes from a client that answers to what it gets: its way is dead, which says nothing of the next one.
+fn is_cut_off(peer: &Peer, now: Instant) -> bool {
+    let within = |at: Instant, patience| now.saturating_duration_since(at) <= patience;
+    peer.wrote.is_some_and(|wrote| within(wrote, CONGESTED)) && !within(peer.received, UNHEARD)
 }
 
 /// Whether nothing is known yet of what a client's network carries.
