@@ -21,6 +21,9 @@ mod whip;
 use std::time::Duration;
 
 use call::Call;
+use konsil::model::grants::Grants;
+use konsil::node::request::Connect;
+use konsil::room::command::Layout;
 
 fn counted(call: &Call) -> std::collections::BTreeMap<&'static str, u64> {
     let mut stats = call.worker.stats().clone();
@@ -48,4 +51,18 @@ fn goes_on(call: &mut Call, speaker: usize, listener: usize) {
     }
     assert_eq!(call.guests[listener].received - before, 10, "the call does not go on");
     assert_eq!(call.worker.stats().room_faults, 0);
+}
+
+/// How a guest comes who signals.
+fn connect(grants: Grants) -> Box<Connect> {
+    Box::new(Connect {
+        grants,
+        layout: Layout::Single,
+        auto_subscribe: true,
+        protocol: 16,
+        resume: None,
+        sync: None,
+        add_tracks: Vec::new(),
+        offer: None,
+    })
 }

@@ -17,7 +17,6 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, Quality, TrackSettings};
 use crate::model::stats::Direction;
 use crate::room::command::Leg;
-use crate::sfu::budget::Budget;
 use crate::sfu::descriptor::{self, Templates};
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::{LayerSelector, Level};
@@ -25,7 +24,7 @@ use crate::sfu::rewrite::{Rewriter, Start};
 
 use super::paths::Paths;
 use super::sdp::{Carried, Ice, Section};
-use super::worker::{Search, WorkerConfig};
+use super::worker::{Bandwidth, WorkerConfig};
 use crate::turn::{Flow, is_stun};
 
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
@@ -141,6 +140,11 @@ impl OutSection {
         }
         self.selector.limit(level);
         std::mem::replace(&mut self.paused, level.is_none()) != level.is_none()
+    }
+
+    /// Whether its client's network does not carry the track.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// The client changed how it shows the track.
@@ -303,22 +307,7 @@ pub(super) struct Peer {
     pub connected: bool,
     /// The control core was told that the client is gone.
     pub lost: bool,
-    /// What the client's network carries, in bit/s, as far as was found out.
-    pub estimate: Option<u64>,
-    /// It reports when each packet came, not just what it thinks it can take.
-    pub feedback: bool,
-    pub budget: Budget,
-    /// How many estimates there were since it began anew. The first is a guess.
-    pub estimates: u32,
-    /// When the first was made.
-    pub guessed: Option<Instant>,
-    /// When it was made to begin anew, because the client's way is another.
-    pub anew: Option<Instant>,
-    /// There is a new estimate to act on.
-    pub estimated: bool,
-    /// What str0m was told to send at least, and what to look for, in bit/s.
-    pub told: (u64, u64),
-    pub search: Option<Search>,
+    pub bandwidth: Bandwidth,
     /// The worse of the losses to and from the client, as a share of 1.
     pub loss: f32,
     /// The sums of NACKs by direction and stream that were counted already.
@@ -383,15 +372,7 @@ impl Peer {
             opened: 0,
             connected: false,
             lost: false,
-            estimate: None,
-            feedback: false,
-            budget: Budget::default(),
-            estimates: 0,
-            anew: None,
-            guessed: None,
-            estimated: false,
-            told: (0, 0),
-            search: None,
+            bandwidth: Bandwidth::default(),
             loss: 0.0,
             nacks: Vec::new(),
         }

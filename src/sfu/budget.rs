@@ -8,7 +8,7 @@ use super::layers::Level;
 /// More is sent only where the estimate leaves a tenth of what it would cost, in percent of the cost.
 pub const HEADROOM_PERCENT: u64 = 110;
 /// An estimate is one: what flows goes on while it is no more than this part of it, in percent, and no queue grows.
-pub const TOLERANCE_PERCENT: u64 = 108;
+const TOLERANCE_PERCENT: u64 = 108;
 /// How long nothing is raised after something had to be lowered, the first time.
 const FIRST_HOLD: Duration = Duration::from_secs(4);
 /// How long what was paused stays so at least: any picture is worth more than a better one.

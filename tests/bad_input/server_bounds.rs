@@ -1,17 +1,17 @@
 //! What the control core does at the server's bounds: a refusal by name, or a smaller answer.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use konsil::model::chance::Chance;
-use konsil::model::grants::Grants;
-use konsil::model::ids::{Identity, RoomName, TenantId};
 use konsil::model::media::{Encryption, MediaKind, TrackSource};
 use konsil::model::time::Moment;
 use konsil::node::control::{Caller, Control, ControlConfig, ControlInput, ControlOutput};
-use konsil::node::request::{ConnId, Connect, Refusal};
-use konsil::room::command::{AddTrack, Layout, Signal};
+use konsil::node::request::{ConnId, Refusal};
+use konsil::room::command::{AddTrack, Signal};
 use konsil::room::notice::{Notice, Outcome};
+
+use super::call::encoder::grants_in;
+use super::connect;
 
 /// Tracks that one participant may announce.
 const TRACKS_MAX: usize = 16;
@@ -36,17 +36,7 @@ impl Server {
     fn join(&mut self, room: &str, identity: &str) -> Result<ConnId, Refusal> {
         self.joined += 1;
         let (caller, conn) = (Caller(self.joined), ConnId(self.joined));
-        let connect = Connect {
-            grants: grants(room, identity),
-            layout: Layout::Single,
-            auto_subscribe: true,
-            protocol: 16,
-            resume: None,
-            sync: None,
-            add_tracks: Vec::new(),
-            offer: None,
-        };
-        let outputs = self.feed(ControlInput::Connect(caller, conn, Box::new(connect)));
+        let outputs = self.feed(ControlInput::Connect(caller, conn, connect(grants_in(room, identity))));
         let answer = outputs.into_iter().find_map(|output| match output {
             ControlOutput::Connected(to, result) if to == caller => Some(result),
             _ => None,
@@ -66,28 +56,6 @@ fn config() -> ControlConfig {
         rooms_max: 100,
         relay: konsil::turn::credentials::RelaySecrets::new(&[], "secret"),
         relay_addresses: vec![std::net::IpAddr::V4(konsil::turn::peers::VIRTUAL_V4)],
-    }
-}
-
-fn grants(room: &str, identity: &str) -> Grants {
-    Grants {
-        tenant: TenantId::new("default").unwrap(),
-        identity: Identity::new(identity).ok(),
-        name: String::new(),
-        room: RoomName::new(room).ok(),
-        room_join: true,
-        room_admin: false,
-        room_create: false,
-        room_list: false,
-        can_publish: true,
-        can_subscribe: true,
-        can_publish_data: true,
-        can_publish_sources: Vec::new(),
-        can_update_own_metadata: false,
-        hidden: false,
-        metadata: String::new(),
-        attributes: BTreeMap::new(),
-        expires_at: u64::MAX,
     }
 }
 

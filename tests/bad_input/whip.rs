@@ -7,13 +7,14 @@ use konsil::model::ids::{Identity, RoomName, SessionId, Sid, TenantId};
 use konsil::model::time::Moment;
 use konsil::node::control::{Caller, ControlInput, ControlOutput};
 use konsil::node::fragment::{self, CANDIDATES_MAX, Credentials, Fragment};
-use konsil::node::request::{Condition, ConnId, Connect, Refusal, Reply, Request};
+use konsil::node::request::{Condition, ConnId, Refusal, Reply, Request};
 use konsil::room::command::Layout;
 use konsil::room::media::{MediaCommand, MediaEvent};
 use str0m::change::SdpAnswer;
 
 use super::call::Call;
 use super::call::encoder::{Node, ROOM, grants};
+use super::connect;
 use super::goes_on;
 
 /// An offer that is taken as it is; it would send sound and pictures, and receive them.
@@ -107,18 +108,8 @@ fn only_who_may_end_a_session_may_change_it() {
 #[test]
 fn participants_who_signal_are_no_resources() {
     let mut node = Node::new(false);
-    let connect = Connect {
-        grants: grants("anna"),
-        layout: Layout::Single,
-        auto_subscribe: true,
-        protocol: 16,
-        resume: None,
-        sync: None,
-        add_tracks: Vec::new(),
-        offer: None,
-    };
     let now = Moment { instant: node.call.now, wall: Duration::ZERO };
-    node.control.handle(ControlInput::Connect(Caller(1), ConnId(1), Box::new(connect)), now);
+    node.control.handle(ControlInput::Connect(Caller(1), ConnId(1), connect(grants("anna"))), now);
     let sid = std::iter::from_fn(|| node.control.poll()).find_map(|output| match output {
         ControlOutput::Media(_, MediaCommand::AddSession { sid, .. }) => Some(sid),
         _ => None,

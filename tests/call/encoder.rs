@@ -25,11 +25,16 @@ pub struct Node {
 
 /// What a guest of [`ROOM`] may do.
 pub fn grants(identity: &str) -> Grants {
+    grants_in(ROOM, identity)
+}
+
+/// What a guest of a room may do.
+pub fn grants_in(room: &str, identity: &str) -> Grants {
     Grants {
         tenant: TenantId::new("default").unwrap(),
         identity: Identity::new(identity).ok(),
         name: String::new(),
-        room: RoomName::new(ROOM).ok(),
+        room: RoomName::new(room).ok(),
         room_join: true,
         room_admin: false,
         room_create: false,

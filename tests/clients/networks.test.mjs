@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { watch } from './harness/chromium.mjs';
 import { Guest } from './harness/guest.mjs';
-import { Impair } from './harness/impair.mjs';
+import { Impair, onlyThroughPort } from './harness/impair.mjs';
 import { stage } from './harness/stage.mjs';
 import { until } from './harness/until.mjs';
 
@@ -101,17 +101,6 @@ test('one bad network does not touch others', pair('isolated', {}, async ({ bert
   // A page of a busy machine may stumble by itself.
   assert.ok(last.frozen - before.frozen < 1.5, `${last.freezes - before.freezes} freezes, ${last.frozen - before.frozen} s`);
 }));
-
-/** In a page: as `onlyThroughPort` of plain.js. */
-function onlyThroughPort(port) {
-  const here = (line) => (/ udp \d+ 127\.0\.0\.1 \d+ typ host/i.test(line) ? line.replace(/(127\.0\.0\.1) \d+/, `$1 ${port}`) : '');
-  const Direct = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Direct {
-    setRemoteDescription({ type, sdp }) {
-      return super.setRemoteDescription({ type, sdp: sdp.replace(/^a=candidate:.*\r\n/gm, here) });
-    }
-  };
-}
 
 test('the page says that a picture is paused, and offers another try', async () => {
   await proxy();

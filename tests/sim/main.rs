@@ -12,6 +12,7 @@ mod link;
 mod mail;
 mod oracle;
 mod packet;
+mod pool;
 mod run;
 mod sink;
 mod source;

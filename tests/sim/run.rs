@@ -1,12 +1,9 @@
-//! One seed's run from the first join to the empty server, each in a thread of its own.
+//! One seed's run from the first join to the empty server.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::clock;
 use crate::director::Director;
+use crate::pool;
 use crate::time::epoch;
 use crate::world::{Fault, World};
 
@@ -31,11 +28,10 @@ pub struct Outcome {
     pub fault: Option<Fault>,
 }
 
-/// Runs a seed in a fresh thread, so that it finds the randomness of one.
+/// Runs a seed.
 pub fn one(seed: u64) -> Outcome {
-    let thread = thread::Builder::new().name(format!("seed-{seed}")).spawn(move || play(seed)).expect("a thread");
     let began = Instant::now();
-    let outcome = thread.join().unwrap_or_else(|_| panic!("seed {seed} panicked; replay with: SEEDS={seed} cargo test --test sim"));
+    let outcome = pool::alone(seed, || play(seed));
     let (packets, heard, restarts) = outcome.counts;
     eprintln!(
         "seed {seed}: {packets} packets received, {heard} pairs heard at the end, {restarts} clients started over, {:?}",
@@ -44,24 +40,9 @@ pub fn one(seed: u64) -> Outcome {
     outcome
 }
 
-/// Runs seeds, as many at a time as the machine has cores, and fails for the first that fails.
+/// Runs seeds, and fails if one fails.
 pub fn all(seeds: impl IntoIterator<Item = u64>) {
-    let queue: Mutex<VecDeque<u64>> = Mutex::new(seeds.into_iter().collect());
-    let faults: Mutex<Vec<String>> = Mutex::default();
-    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let Some(seed) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
-                    if let Some(words) = describe(seed, &one(seed)) {
-                        faults.lock().unwrap_or_else(PoisonError::into_inner).push(words);
-                    }
-                }
-            });
-        }
-    });
-    let faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let faults: Vec<String> = pool::each(seeds, |seed| describe(seed, &one(seed))).into_iter().flatten().collect();
     assert!(faults.is_empty(), "{} seeds failed:\n{}", faults.len(), faults.join("\n"));
 }
 
@@ -82,9 +63,6 @@ pub fn compare(seed: u64, one: &Outcome, other: &Outcome) {
 }
 
 fn play(seed: u64) -> Outcome {
-    clock::stop();
-    str0m::crypto::from_feature_flags().install_process_default();
-    fastrand::seed(seed);
     let mut world = World::new(seed);
     let mut heard = 0;
     let fault = scenes(seed, &mut world, &mut heard).err();

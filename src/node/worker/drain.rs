@@ -80,7 +80,7 @@ impl Worker {
             }
         };
         if alive {
-            if self.peer_mut(index).is_some_and(|peer| std::mem::take(&mut peer.estimated)) {
+            if self.peer_mut(index).is_some_and(|peer| peer.bandwidth.take_news()) {
                 self.allot(index);
             }
             self.queue(index);
@@ -130,7 +130,12 @@ impl Worker {
             Event::ChannelOpen(channel, label) => self.channel_open(index, channel, &label),
             Event::ChannelClose(channel) => self.channel_close(index, channel),
             Event::ChannelData(data) => self.data(index, &data),
-            Event::EgressBitrateEstimate(kind) => self.estimated(index, &kind),
+            Event::EgressBitrateEstimate(kind) => {
+                let now = self.now;
+                if let Some(peer) = self.peer_mut(index) {
+                    peer.bandwidth.estimated(&kind, now);
+                }
+            }
             Event::PeerStats(stats) => self.peer_stats(index, &stats),
             Event::MediaIngressStats(stats) => self.nack_stats(index, Direction::Out, (stats.mid, stats.rid), stats.nacks),
             Event::MediaEgressStats(stats) => self.nack_stats(index, Direction::In, (stats.mid, stats.rid), stats.nacks),

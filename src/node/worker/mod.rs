@@ -4,6 +4,7 @@ mod budget;
 mod data;
 mod datagram;
 mod drain;
+mod estimate;
 mod fault;
 mod forged;
 mod forward;
@@ -14,6 +15,7 @@ mod quality;
 mod relay;
 mod rooms;
 mod silence;
+mod watched;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -31,7 +33,7 @@ use crate::turn::{Flow, Turn, TurnConfig};
 
 use super::peer::{Peer, PeerIndex, RoomIndex};
 use super::route::Router;
-pub(in crate::node) use budget::Search;
+pub(in crate::node) use estimate::Bandwidth;
 use relay::from_relay;
 use rooms::MediaRoom;
 

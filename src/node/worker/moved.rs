@@ -39,9 +39,7 @@ impl Worker {
     fn estimate_anew(&mut self, index: PeerIndex) {
         let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
-        peer.rtc.bwe().reset(FIRST_ESTIMATE);
-        peer.anew = Some(now);
-        peer.estimate = peer.estimate.map(|_| FIRST_ESTIMATE.as_u64());
+        peer.bandwidth.begin_anew(&mut peer.rtc, FIRST_ESTIMATE, now);
         self.allot_anew(index);
         self.mark(index);
     }

@@ -369,6 +369,7 @@ impl Worker {
     /// client may have taken it: so it is said once more as it was, and the restart follows its answer.
     pub(super) fn resumed(&mut self, session: SessionId) {
         let Some(index) = self.leg_of(session, Leg::Subscriber) else { return };
+        self.tell_streams(index);
         let Some(peer) = self.peer_mut(index) else { return };
         if peer.leg == Leg::Publisher {
             for section in &mut peer.sections {

@@ -13,8 +13,8 @@ use crate::sfu::layers::Layers;
 use crate::sfu::sealed::SealProbe;
 use crate::turn::credentials::RelayUser;
 
-use super::budget::Watch;
 use super::rooms::MediaTrack;
+use super::watched::Watch;
 use super::{Session, Worker};
 
 impl Worker {

@@ -14,7 +14,7 @@ use crate::sfu::layers::Layers;
 use crate::sfu::sealed::SealProbe;
 use crate::sfu::speaker::SpeakerWatch;
 
-use super::budget::Watch;
+use super::watched::Watch;
 use super::{Alarm, Worker};
 
 /// A published or announced track.

@@ -90,3 +90,14 @@ export class Impair {
     this.flows.forEach(({ socket }) => socket.close());
   }
 }
+
+/** For a page's beginning: its server's media port is another one on loopback, and there is no way but UDP. */
+export function onlyThroughPort(port) {
+  const here = (line) => (/ udp \d+ 127\.0\.0\.1 \d+ typ host/i.test(line) ? line.replace(/(127\.0\.0\.1) \d+/, `$1 ${port}`) : '');
+  const Direct = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Direct {
+    setRemoteDescription({ type, sdp }) {
+      return super.setRemoteDescription({ type, sdp: sdp.replace(/^a=candidate:.*\r\n/gm, here) });
+    }
+  };
+}

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { launchChromium, watch } from './chromium.mjs';
+import { onlyThroughPort } from './impair.mjs';
 import { Ear } from './media.mjs';
 import { until } from './until.mjs';
 
@@ -33,9 +34,10 @@ export class Plain {
     return plain;
   }
 
-  /** An empty page of someone who has not joined yet. */
-  async open(identity) {
+  /** An empty page of someone who has not joined yet; with `port` its media go to that port of loopback only. */
+  async open(identity, port) {
     const context = await this.browser.newContext();
+    if (port) await context.addInitScript(onlyThroughPort, port);
     const page = await context.newPage();
     const seen = watch(page);
     await page.goto(this.address);
@@ -43,8 +45,8 @@ export class Plain {
   }
 
   /** Someone in a room. `how` goes to the page's `enter`; a `token` in it replaces the usual one. */
-  async join(room, identity, how = {}) {
-    const person = await this.open(identity);
+  async join(room, identity, { port, ...how } = {}) {
+    const person = await this.open(identity, port);
     const who = ['--room', room, '--identity', identity];
     // Clients of the SFU are not told of the relay by UDP, for ICE needs none of it there; whoever wants it brings its servers.
     const servers = how.relay === 'udp' ? JSON.parse(this.server.token('--ice', ...who)).iceServers : undefined;

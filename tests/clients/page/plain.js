@@ -81,17 +81,6 @@ function onlyThroughRelay(way, servers) {
   };
 }
 
-/** From now on the server's media port is another one on loopback, and there is no way but UDP. */
-function onlyThroughPort(port) {
-  const here = (line) => (/ udp \d+ 127\.0\.0\.1 \d+ typ host/i.test(line) ? line.replace(/(127\.0\.0\.1) \d+/, `$1 ${port}`) : '');
-  const Direct = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Direct {
-    setRemoteDescription({ type, sdp }) {
-      return super.setRemoteDescription({ type, sdp: sdp.replace(/^a=candidate:.*\r\n/gm, here) });
-    }
-  };
-}
-
 /** The pairs of candidates in use: of which type and protocol they are on this side. */
 window.pairs = async () => {
   const { publisher, subscriber } = window.room.engine.pcManager;
@@ -108,10 +97,9 @@ window.pairs = async () => {
   return pairs;
 };
 
-/** Joins; with `audio` and `video` it publishes too. With `port` media go to that port of loopback only. With `relay` (udp, tcp, tls) media go through the relay only. */
-window.enter = async ({ url, token, audio, video, relay, servers, port, autoSubscribe = true, ...rest }) => {
+/** Joins; with `audio` and `video` it publishes too. With `relay` (udp, tcp, tls) media go through the relay only. */
+window.enter = async ({ url, token, audio, video, relay, servers, autoSubscribe = true, ...rest }) => {
   if (relay) onlyThroughRelay(relay, servers);
-  if (port) onlyThroughPort(port);
   const room = await makeRoom(rest);
   if (rest.key) await room.setE2EEEnabled(true);
   await room.connect(url, token, { autoSubscribe });

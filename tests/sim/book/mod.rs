@@ -4,9 +4,6 @@ pub mod diary;
 mod network;
 mod report;
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use konsil::model::media::{MediaKind, Quality};
@@ -14,8 +11,8 @@ use konsil::sfu::budget::{Budget, Demand, Rank, Rung};
 use konsil::sfu::layers::Level;
 
 use crate::client::{ClientId, Plan};
-use crate::clock;
 use crate::link::Trip;
+use crate::pool;
 use crate::source::CAMERA;
 use crate::time::{epoch, since};
 use crate::world::World;
@@ -53,30 +50,13 @@ pub fn all(seeds: std::ops::Range<u64>, sizes: &[usize]) {
     let wanted = std::env::var("NETWORK").ok();
     let networks: Vec<_> = networks().into_iter().filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| name.contains(wanted))).collect();
     assert!(!networks.is_empty(), "NETWORK names no network");
-    let mut jobs = VecDeque::new();
-    for network in &networks {
-        jobs.extend(sizes.iter().flat_map(|size| seeds.clone().map(move |seed| (network, *size, seed))));
-    }
-    let queue: Mutex<VecDeque<_>> = Mutex::new(jobs);
-    let reports: Mutex<Vec<(Report, Vec<String>)>> = Mutex::default();
-    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let Some(((name, network), size, seed)) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
-                        return;
-                    };
-                    // A thread of its own finds the randomness of one.
-                    let run = thread::scope(|scope| scope.spawn(|| over(name, network, size, seed)).join());
-                    let report = run.unwrap_or_else(|_| panic!("{name}, seed {seed} panicked"));
-                    let faults = report.faults(&network.about, &network.bounds);
-                    reports.lock().unwrap_or_else(PoisonError::into_inner).push((report, faults));
-                }
-            });
-        }
+    let seeds = &seeds;
+    let jobs = networks.iter().flat_map(|network| sizes.iter().flat_map(move |size| seeds.clone().map(move |seed| (network, *size, seed))));
+    let mut reports: Vec<(Report, Vec<String>)> = pool::each(jobs, |((name, network), size, seed)| {
+        let report = pool::alone(seed, || over(name, network, size, seed));
+        let faults = report.faults(&network.about, &network.bounds);
+        (report, faults)
     });
-    let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     reports.sort_by(|one, other| (&one.0.name, one.0.people, one.0.seed).cmp(&(&other.0.name, other.0.people, other.0.seed)));
     eprintln!("{}", Report::HEAD);
     reports.iter().for_each(|(report, _)| eprintln!("{report}"));
@@ -94,7 +74,7 @@ pub fn one_bad_touches_nobody(seed: u64, people: usize) {
     let [good, bad] = ["good", "one-bad"].map(|name| {
         let path = format!("{}/tests/sim/networks/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let network = Network::read(&std::fs::read_to_string(path).expect("text"));
-        thread::scope(|scope| scope.spawn(move || others_get(&network, people, seed)).join()).expect("a run")
+        pool::alone(seed, || others_get(&network, people, seed))
     });
     for (what, good, bad) in [("pictures", good.0, bad.0), ("sound", good.1, bad.1)] {
         eprintln!("{what} at the others: {bad} beside one on a bad network, {good} otherwise");
@@ -104,7 +84,6 @@ pub fn one_bad_touches_nobody(seed: u64, people: usize) {
 
 /// Pictures or frames of sound that those get from each other who are well connected.
 fn others_get(network: &Network, people: usize, seed: u64) -> (usize, usize) {
-    begin(seed);
     let (world, one) = call(network, people, seed, Duration::from_secs(network.seconds));
     let diaries = world.clients.iter().filter(|client| client.id != one).filter_map(|client| client.diary.as_ref());
     diaries.fold((0, 0), |(pictures, sound), diary| {
@@ -115,16 +94,8 @@ fn others_get(network: &Network, people: usize, seed: u64) -> (usize, usize) {
     })
 }
 
-/// What every run begins with: its own clock, its own randomness.
-fn begin(seed: u64) {
-    clock::stop();
-    str0m::crypto::from_feature_flags().install_process_default();
-    fastrand::seed(seed);
-}
-
 /// One run: one person on the network, everybody else well connected.
 fn over(name: &str, network: &Network, people: usize, seed: u64) -> Report {
-    begin(seed);
     let end = Duration::from_secs(network.seconds);
     let (mut world, one) = call(network, people, seed, end);
     let others = world.clients.iter().filter(|client| client.id != one);

@@ -139,6 +139,10 @@ impl World {
                 );
                 return Err(Fault { invariant: "everyone_receives", at: since(self.now), words });
             }
+            if self.clients[id.0].paused.contains(&sid) {
+                let words = format!("{id:?} receives {kind:?} {sid}, but was told last that it is paused");
+                return Err(Fault { invariant: "everyone_receives", at: since(self.now), words });
+            }
             heard += 1;
         }
         Ok(heard)
