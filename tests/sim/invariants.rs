@@ -56,7 +56,8 @@ pub fn numbers_continue(sink: &Sink, receipt: &Receipt, sent: impl Fn(u64) -> bo
     }
     let before = sink.seen.range(..seq).next_back().filter(|(_, seen)| seen.tag.stream() == tag.stream());
     let after = sink.seen.range(seq + 1..).next().filter(|(_, seen)| seen.tag.stream() == tag.stream());
-    let fits = |low: (u64, u64), high: (u64, u64)| high.1 > low.1 && (high.0 - low.0 <= high.1 - low.1 || (low.0 + 1..high.0).all(&sent));
+    let gaps = |low: u64, high: u64| (low + 1..high).filter(|number| !sent(*number)).count() as u64;
+    let fits = |low: (u64, u64), high: (u64, u64)| high.1 > low.1 && gaps(low.0, high.0) < high.1 - low.1;
     let own = (seq, tag.seq);
     must(before.is_none_or(|(number, seen)| fits((*number, seen.tag.seq), own)), || {
         format!("{:?}: number {seq} is source number {} after {before:?}", receipt.ssrc, tag.seq)
