@@ -8,4 +8,5 @@ mod peer;
 pub mod request;
 pub mod route;
 pub mod sdp;
+mod stream;
 pub mod worker;

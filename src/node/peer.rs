@@ -9,21 +9,21 @@ use str0m::channel::ChannelId;
 use str0m::format::PayloadParams;
 use str0m::media::{Mid, Pt, Rid};
 use str0m::net::{Protocol, TcpType, Transmit};
-use str0m::rtp::Ssrc;
 use str0m::{Candidate, IceCreds, Rtc};
 
 use crate::model::chance::Chance;
 use crate::model::ids::{SessionId, Sid};
-use crate::model::media::{Codec, MediaKind, Quality, TrackSettings};
+use crate::model::media::{Codec, MediaKind, TrackSettings};
 use crate::model::stats::Direction;
 use crate::room::command::Leg;
-use crate::sfu::descriptor::{self, Templates};
+use crate::sfu::descriptor;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::{LayerSelector, Level};
 use crate::sfu::rewrite::{Rewriter, Start};
 
 use super::paths::Paths;
 use super::sdp::{Carried, Ice, Section};
+use super::stream::InStream;
 use super::worker::{Bandwidth, WorkerConfig};
 use crate::turn::{Flow, is_stun};
 
@@ -33,6 +33,10 @@ const SCTP_BUFFER: usize = 1024 * 1024;
 pub(super) const DATA_MAX: u32 = 64 * 1024;
 /// Packets kept for answering NACKs, per video stream; at most a second's worth at 2.5 Mbit/s.
 const RESEND_VIDEO: usize = 300;
+/// For how long, as str0m has it by itself.
+const RESEND_AGE: Duration = Duration::from_secs(3);
+/// What may be sent again, as a part of all that is sent, as str0m has it by itself.
+const RESEND_SHARE: Option<f32> = Some(0.15);
 /// The estimate before the first feedback: what a room of nine needs to see everybody small. Probes find out within a round trip
 /// or two whether there is more.
 pub(super) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
@@ -142,6 +146,13 @@ impl OutSection {
         std::mem::replace(&mut self.paused, level.is_none()) != level.is_none()
     }
 
+    /// What was sent is not sent again, neither when it is asked for nor to fill up a probe.
+    pub fn forget_sent(&self, rtc: &mut Rtc) {
+        if let Some(stream) = rtc.direct_api().stream_tx_by_mid(self.mid, None) {
+            stream.set_rtx_cache(RESEND_VIDEO, RESEND_AGE, RESEND_SHARE);
+        }
+    }
+
     /// Whether its client's network does not carry the track.
     pub fn is_paused(&self) -> bool {
         self.paused
@@ -161,26 +172,6 @@ impl OutSection {
     /// Whether a waiting track may be put here.
     pub fn fits(&self, want: &Want) -> bool {
         self.kind == want.kind && self.quiet && self.carried.is_none() && (!self.used || want.reuses())
-    }
-}
-
-/// A stream that the client sends.
-pub(super) struct InStream {
-    pub ssrc: Ssrc,
-    /// The highest number (RFC 3550 §5.1, extended) that was forwarded.
-    pub newest: u64,
-    pub track: Option<TrackIndex>,
-    pub quality: Quality,
-    /// Which of its frames are of which spatial layer, for streams with dependency descriptors.
-    pub templates: Option<Box<Templates>>,
-}
-
-impl InStream {
-    /// Notes a packet's number. Returns whether a later packet came before it.
-    pub fn is_late(&mut self, number: u64) -> bool {
-        let late = number < self.newest;
-        self.newest = self.newest.max(number);
-        late
     }
 }
 
@@ -459,12 +450,6 @@ pub(super) fn str0m_kind(kind: MediaKind) -> str0m::media::MediaKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_comes_after_a_later_packet_is_late() {
-        let mut stream = InStream { ssrc: 1.into(), newest: 7, track: None, quality: Quality::High, templates: None };
-        assert_eq!([8, 8, 11, 9, 10, 12].map(|number| stream.is_late(number)), [false, false, false, true, true, false]);
-    }
 
     #[test]
     fn the_outbox_tells_what_was_written_from_what_str0m_adds() {

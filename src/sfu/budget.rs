@@ -25,6 +25,8 @@ const BETWEEN_RAISES: Duration = Duration::from_secs(1);
 const AMPLE_PERCENT: u64 = 150;
 /// The same while pictures are missing.
 const BETWEEN_RESUMES: Duration = Duration::from_millis(300);
+/// How long a cut is given to empty the queue before the next.
+const BETWEEN_CUTS: Duration = Duration::from_millis(300);
 /// While packets wait in the queue, this much of what is being sent is what the network carries, in percent.
 const CONGESTED_PERCENT: u64 = 75;
 
@@ -112,10 +114,13 @@ impl Budget {
         self.known = demands.len();
         let held: Vec<usize> = demands.iter().map(Demand::height).collect();
         let spent = cost(demands, &held);
-        let available = if congested { available.min(spent * CONGESTED_PERCENT / TOLERANCE_PERCENT) } else { available };
+        let cut = congested && self.fell.is_none_or(|fell| now.saturating_duration_since(fell) >= BETWEEN_CUTS);
+        let available = if cut { available.min(spent * CONGESTED_PERCENT / TOLERANCE_PERCENT) } else { available };
         let heights = if spent > available / 100 * TOLERANCE_PERCENT {
             self.lowered(now);
             allot(demands, Some(&held), available)
+        } else if congested {
+            held
         } else {
             self.raise(demands, held, available, now)
         };

@@ -107,6 +107,9 @@ fn what_is_paused_is_resumed_before_anything_is_raised() {
 fn a_queue_that_grows_lowers_what_the_estimate_allows() {
     let (mut budget, now) = (Budget::default(), epoch());
     assert_eq!(budget.decide(5_000_000, true, &others(1, Some(HIGH)), now), [Some(MEDIUM)]);
+    let soon = now + BETWEEN_CUTS.mul_f64(0.99);
+    assert_eq!(budget.decide(5_000_000, true, &others(1, Some(MEDIUM)), soon), [Some(MEDIUM)], "a cut takes time to show");
+    assert_eq!(budget.decide(5_000_000, true, &others(1, Some(MEDIUM)), now + BETWEEN_CUTS), [Some(LOW)]);
 }
 
 #[test]

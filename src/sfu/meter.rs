@@ -21,10 +21,9 @@ impl Meter {
         let since = *self.since.get_or_insert(now);
         let passed = now.saturating_duration_since(since);
         if passed >= WINDOW {
-            let newest = per_second(self.sum, passed);
-            // What was silent for long begins anew.
-            let before = self.rate.filter(|_| passed < WINDOW * 2).unwrap_or(newest);
-            self.rate = Some(newest.max(before - before.saturating_sub(newest) / FALL));
+            // A window with a silence in it says nothing of what comes after: what came before says more.
+            let newest = if passed < WINDOW * 2 { Some(per_second(self.sum, passed)) } else { self.rate.map(|_| 0) };
+            self.rate = newest.map(|newest| self.rate.map_or(newest, |before| newest.max(before - before.saturating_sub(newest) / FALL)));
             (self.since, self.sum) = (Some(now), 0);
         }
         self.sum = self.sum.saturating_add(amount);
@@ -66,12 +65,20 @@ mod tests {
     }
 
     #[test]
-    fn after_a_silence_the_rate_is_of_what_came_since() {
+    fn a_silence_is_no_low_rate() {
         let (mut meter, now) = (Meter::default(), epoch());
         meter.add(1_000, now);
-        meter.add(1_000, now + WINDOW);
-        assert_eq!(meter.rate(), Some(1_000));
-        meter.add(1, now + WINDOW * 11);
-        assert_eq!(meter.rate(), Some(100), "1000 in ten seconds");
+        meter.add(900, now + WINDOW * 2);
+        assert_eq!(meter.rate(), None, "nothing is known yet");
+        meter.add(900, now + WINDOW * 3);
+        assert_eq!(meter.rate(), Some(900));
+        meter.add(900, now + WINDOW * 13);
+        assert_eq!(meter.rate(), Some(600), "as before, or a little less");
+        meter.add(900, now + WINDOW * 14);
+        assert_eq!(meter.rate(), Some(900));
+        for silence in 1..20 {
+            meter.add(30, now + WINDOW * (14 + 5 * silence));
+        }
+        assert!(meter.rate().is_some_and(|rate| rate < 10), "in the end it is low after all");
     }
 }

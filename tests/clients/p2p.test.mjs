@@ -172,6 +172,23 @@ test('another camera takes the place of the first', async () => {
   await bert.receives('camera');
 });
 
+test('a camera that cannot be opened leaves the one before', async () => {
+  const used = () => anna.page.evaluate(() => window.konsil.p2p.activeDevice('videoinput'));
+  const before = await used();
+  await anna.page.evaluate(() => {
+    const { mediaDevices } = navigator;
+    const open = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = async () => {
+      mediaDevices.getUserMedia = open;
+      throw new DOMException('', 'NotReadableError');
+    };
+  });
+  const failed = await anna.page.evaluate(() => window.konsil.p2p.switchDevice('videoinput', 'another').catch(({ name }) => name));
+  assert.equal(failed, 'NotReadableError');
+  assert.equal(await used(), before);
+  await bert.receives('camera');
+});
+
 test('a lost connection to the server comes back while the call goes on', async () => {
   const session = await anna.session();
   await anna.page.evaluate(() => window.konsil.p2p.signal.socket.close());

@@ -17,8 +17,10 @@ const MEMORY: Duration = Duration::from_secs(3);
 const GUESS: Duration = Duration::from_secs(1);
 /// How soon more is looked for again while something is paused or smaller than wished; in vain ever less often.
 const TRY_EVERY: Duration = Duration::from_millis(800);
-/// How seldom at last.
-const TRY_SELDOM: Duration = Duration::from_secs(12);
+/// How seldom at last …
+const TRY_SELDOM: Duration = Duration::from_secs(6);
+/// … and where the sound that flows already takes about as much as was estimated: so little is seldom right.
+const TRY_SOUND_ALONE: Duration = Duration::from_secs(3);
 /// How long each time as much is sent as the next step would take: an estimate grows by no more than what it sees.
 const TRY_LASTS: Duration = Duration::from_secs(3);
 /// By so much a wish must grow to count as one, in bit/s.
@@ -103,8 +105,11 @@ impl Bandwidth {
         self.search = None;
     }
 
-    /// Whether nothing is known yet.
+    /// Whether nothing is known yet of the way, the first or another one.
     pub fn is_guess(&self, now: Instant) -> bool {
+        if self.anew.is_some_and(|anew| now.saturating_duration_since(anew) < GUESS) {
+            return true;
+        }
         let waited = self.guessed.is_some_and(|guessed| now.saturating_duration_since(guessed) >= GUESS);
         self.estimate.is_some() && self.estimates < 2 && !waited
     }
@@ -126,10 +131,11 @@ impl Bandwidth {
         }
         // Where hardly anything is sent, str0m keeps to what it last thought of losses and does not probe at all. And hardly
         // more than the sound that flows all the time cannot be right while nothing waits.
-        if estimate == search.estimate || estimate < audio * 5 / 4 {
+        let sound_alone = estimate < audio * 5 / 4;
+        if estimate == search.estimate || sound_alone {
             rtc.bwe().reset(Bitrate::bps(estimate.max(audio)));
         }
-        let pause = (search.pause * 2).min(TRY_SELDOM);
+        let pause = (search.pause * 2).min(if sound_alone { TRY_SOUND_ALONE } else { TRY_SELDOM });
         self.search = Some(Search { again: now + search.pause, until: now + TRY_LASTS, pause, estimate });
         self.tell(rtc, next, desired, true)
     }

@@ -7,7 +7,8 @@ use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, StreamTxQueueInfo};
 
 use crate::model::media::{Codec, MediaKind, Quality};
 use crate::model::stats::Direction;
-use crate::node::peer::{InStream, OutSection, Peer, PeerIndex, RoomIndex, TrackIndex, codec_of};
+use crate::node::peer::{OutSection, Peer, PeerIndex, RoomIndex, TrackIndex, codec_of};
+use crate::node::stream::{Arrival, InStream};
 use crate::room::media::MediaEvent;
 use crate::sfu::descriptor::{Descriptor, Templates};
 use crate::sfu::fmtp::{Route, red_primary, route};
@@ -35,6 +36,7 @@ const QUEUE_LEAST: u64 = 160_000;
 /// What all receivers of a packet share.
 struct Shared<'a> {
     packet: &'a RtpPacket,
+    arrival: Arrival,
     glance: Glance,
     /// Only of AV1: other codecs name in their payloads what depends on what.
     descriptor: Option<&'a Descriptor>,
@@ -53,7 +55,7 @@ impl Worker {
         if packet.payload.len() > PAYLOAD_MAX {
             return self.drop_datagram("payload too long");
         }
-        let Some((track, quality, late)) = self.track_of(from, packet) else { return self.drop_datagram("no track") };
+        let Some((track, quality, arrival)) = self.track_of(from, packet) else { return self.drop_datagram("no track") };
         let Some(peer) = self.peers.get(from.0 as usize).and_then(Option::as_deref) else { return };
         let Some((params, red)) = peer.source(packet.header.payload_type) else { return self.drop_datagram("payload type") };
         let (room, session) = (peer.room, peer.session);
@@ -61,7 +63,7 @@ impl Worker {
         let now = self.now;
         let mut glance = glance(codec, &packet.payload, packet.header.marker);
         // Nobody can begin with a keyframe whose later packets have passed already.
-        glance.keyframe_start &= !late;
+        glance.keyframe_start &= arrival != Arrival::Late;
         let descriptor = packet.header.ext_vals.user_values.get::<Descriptor>().filter(|_| codec == Codec::Av1);
         glance.number = descriptor.map(Descriptor::number);
         let spatial = descriptor.map_or(0, |descriptor| self.spatial_of(from, packet, descriptor));
@@ -93,7 +95,17 @@ impl Worker {
             track,
             &params,
             red,
-            Shared { packet, glance, descriptor, spatial, quality, kind, clock_rate: params.spec().clock_rate.get(), primary: None },
+            Shared {
+                packet,
+                arrival,
+                glance,
+                descriptor,
+                spatial,
+                quality,
+                kind,
+                clock_rate: params.spec().clock_rate.get(),
+                primary: None,
+            },
         );
     }
 
@@ -115,6 +127,10 @@ impl Worker {
             }
             let Some(section) = peer.sections.get_mut(place).filter(|section| section.settled) else { continue };
             if shared.kind == MediaKind::Video {
+                if shared.arrival == Arrival::Back && section.selector.current() == Some(shared.quality) {
+                    // Only a keyframe helps now. What was lost leaves no gap, for it would be asked for.
+                    section.pause();
+                }
                 let decision = section.selector.on_packet(&media.layers, shared.quality, &shared.glance, now);
                 if let Some(quality) = section.selector.wants_keyframe(&media.layers, now) {
                     wanted = Some(quality);
@@ -151,15 +167,21 @@ impl Worker {
         }
     }
 
-    /// The track and layer of a packet's stream, found once and remembered, and whether a later packet came before it.
-    fn track_of(&mut self, index: PeerIndex, packet: &RtpPacket) -> Option<(TrackIndex, Quality, bool)> {
+    /// The track and layer of a packet's stream, found once and remembered, and when it comes beside its others.
+    fn track_of(&mut self, index: PeerIndex, packet: &RtpPacket) -> Option<(TrackIndex, Quality, Arrival)> {
+        let now = self.now;
         let (ssrc, number) = (packet.header.ssrc, *packet.seq_no);
         let peer = self.peers.get_mut(index.0 as usize)?.as_deref_mut()?;
         if let Some(stream) = peer.streams.iter_mut().find(|stream| stream.ssrc == ssrc)
             && let Some(track) = stream.track
         {
-            let late = stream.is_late(number);
-            return Some((track, stream.quality, late));
+            let arrival = stream.note(number, now);
+            if arrival == Arrival::Back
+                && let Some(received) = peer.rtc.direct_api().stream_rx(&ssrc)
+            {
+                stream.write_off(received);
+            }
+            return Some((track, stream.quality, arrival));
         }
         let (mid, rid) = peer.rtc.direct_api().stream_rx(&ssrc).map(|stream| (stream.mid(), stream.rid()))?;
         let (session, room) = (peer.session, peer.room);
@@ -168,9 +190,9 @@ impl Worker {
         let quality = rid.map_or(Quality::High, quality_of);
         peer.streams.retain(|stream| stream.ssrc != ssrc);
         if peer.streams.len() < STREAMS_MAX {
-            peer.streams.push(InStream { ssrc, newest: number, track: Some(track), quality, templates: None });
+            peer.streams.push(InStream::new(ssrc, track, quality, number, now));
         }
-        Some((track, quality, false))
+        Some((track, quality, Arrival::InTime))
     }
 
     /// The spatial layer of a packet of AV1.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::media::{MediaKind, Quality};
-use crate::node::peer::{FIRST_ESTIMATE, PeerIndex};
+use crate::model::media::MediaKind;
+use crate::node::peer::{FIRST_ESTIMATE, Peer, PeerIndex};
 
 use super::Worker;
 
@@ -16,6 +16,7 @@ impl Worker {
         let now = self.now;
         let Some(peer) = self.peer_mut(index).filter(|peer| peer.connected) else { return };
         peer.moved = Some(now);
+        begin_pictures_anew(peer);
         self.estimate_anew(index);
         self.ask_for_keyframes(index);
     }
@@ -47,18 +48,29 @@ impl Worker {
     /// Of all that the client sends and gets. What was lost is more than can be sent again, and decoders wait seconds for it
     /// before they ask themselves.
     fn ask_for_keyframes(&mut self, index: PeerIndex) {
+        let now = self.now;
         let Some(peer) = self.peer(index) else { return };
-        let room = peer.room;
+        let Some(room) = self.room(peer.room) else { return };
         let received = peer.sections.iter().filter_map(|section| {
-            let (track, _) = section.carried.as_ref()?;
-            Some((*track, section.selector.current().unwrap_or(Quality::High)))
+            let (at, _) = section.carried.as_ref()?;
+            let layers = [section.selector.current(), section.selector.wants_keyframe(&room.track(*at)?.layers, now)];
+            Some(layers.into_iter().flatten().map(|quality| (*at, quality)))
         });
         let sent = peer.streams.iter().filter_map(|stream| Some((stream.track?, stream.quality)));
-        let wanted: Vec<_> = received.chain(sent).collect();
+        let mut wanted: Vec<_> = received.flatten().chain(sent).collect();
+        wanted.retain(|(at, _)| room.track(*at).is_some_and(|track| track.spec.kind == MediaKind::Video));
+        let room = peer.room;
         for (track, quality) in wanted {
-            if self.room(room).and_then(|room| room.track(track)).is_some_and(|track| track.spec.kind == MediaKind::Video) {
-                self.request_keyframe(room, track, quality);
-            }
+            self.request_keyframe(room, track, quality);
         }
+    }
+}
+
+/// What the client lost on its old way is not sent again on the new one, ahead of the keyframes that come anyway, nor is
+/// anything sent that only continues it.
+fn begin_pictures_anew(peer: &mut Peer) {
+    for section in peer.sections.iter_mut().filter(|section| section.kind == MediaKind::Video) {
+        section.pause();
+        section.forget_sent(&mut peer.rtc);
     }
 }

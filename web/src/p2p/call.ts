@@ -128,14 +128,26 @@ export class P2pCall implements Media {
   }
 
   async switchDevice(kind: MediaDeviceKind, id: string): Promise<void> {
+    const was = this.activeDevice(kind);
     this.devices[kind] = id;
     if (kind === 'audiooutput') return this.changed();
     const slot = kind === 'audioinput' ? 'microphone' : 'camera';
     const before = this.tracks[slot];
     if (!before) return;
-    const track = await captureTrack(kind === 'audioinput' ? 'audio' : 'video', id);
-    track.enabled = before.enabled;
-    await this.put(slot, track);
+    const open = async (device?: string) => {
+      const track = await captureTrack(kind === 'audioinput' ? 'audio' : 'video', device);
+      track.enabled = before.enabled;
+      await this.put(slot, track);
+    };
+    // Phones open one camera at a time, so the first is closed before. If the other one fails it comes back.
+    before.stop();
+    try {
+      await open(id);
+    } catch (error) {
+      this.devices[kind] = was;
+      await open(was).catch(() => this.put(slot, undefined));
+      throw error;
+    }
   }
 
   leave(): void {
