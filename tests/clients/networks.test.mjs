@@ -95,7 +95,8 @@ test('one bad network does not touch others', pair('isolated', {}, async ({ bert
   await shown(cleo, (height) => height === 540, 'the large picture');
   const before = await stream(cleo, 'camera');
   impair.become({ down: { rate: 150, delay: 100, loss: 0.1 } });
-  await shown(bert, (height) => height <= 180, 'the small picture');
+  // So little may carry the small picture, or none.
+  await Promise.any([shown(bert, (height) => height <= 180, 'the small picture'), bert.told('trackStreamStateChanged', 'paused')]);
   const { last } = await gained(cleo, 'camera', (now, then) => now.frames - then.frames > 100);
   assert.equal(last.height, 540);
   // A page of a busy machine may stumble by itself.
