@@ -19,6 +19,7 @@ use crate::room::command::Leg;
 use crate::sfu::descriptor;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::{LayerSelector, Level};
+use crate::sfu::quality::Path;
 use crate::sfu::rewrite::{Rewriter, Start};
 
 use super::paths::Paths;
@@ -299,8 +300,8 @@ pub(super) struct Peer {
     /// The control core was told that the client is gone.
     pub lost: bool,
     pub bandwidth: Bandwidth,
-    /// The worse of the losses to and from the client, as a share of 1.
-    pub loss: f32,
+    /// What was measured of its connection, the worse of both directions.
+    pub measured: Path,
     /// The sums of NACKs by direction and stream that were counted already.
     pub nacks: Vec<(Direction, (Mid, Option<Rid>), u64)>,
 }
@@ -364,7 +365,7 @@ impl Peer {
             connected: false,
             lost: false,
             bandwidth: Bandwidth::default(),
-            loss: 0.0,
+            measured: Path::default(),
             nacks: Vec::new(),
         }
     }

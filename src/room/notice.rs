@@ -296,11 +296,11 @@ pub struct QualityView {
 pub enum QualityLevel {
     /// Nothing arrives.
     Lost,
-    /// Losses that hurt.
+    /// Losses or delays that hurt.
     Poor,
-    /// Losses that recovery hides.
+    /// People notice them, but understand each other.
     Good,
-    /// No losses to speak of.
+    /// None to speak of.
     Excellent,
 }
 

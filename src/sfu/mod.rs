@@ -10,6 +10,7 @@ pub mod layers;
 pub mod meter;
 mod numbers;
 mod pictures;
+pub mod quality;
 pub mod rewrite;
 pub mod sealed;
 pub mod speaker;

@@ -137,8 +137,14 @@ impl Worker {
                 }
             }
             Event::PeerStats(stats) => self.peer_stats(index, &stats),
-            Event::MediaIngressStats(stats) => self.nack_stats(index, Direction::Out, (stats.mid, stats.rid), stats.nacks),
-            Event::MediaEgressStats(stats) => self.nack_stats(index, Direction::In, (stats.mid, stats.rid), stats.nacks),
+            Event::MediaIngressStats(stats) => {
+                self.jitter(index, stats.mid, stats.jitter);
+                self.nack_stats(index, Direction::Out, (stats.mid, stats.rid), stats.nacks);
+            }
+            Event::MediaEgressStats(stats) => {
+                self.jitter(index, stats.mid, stats.remote.map_or(0, |remote| remote.jitter));
+                self.nack_stats(index, Direction::In, (stats.mid, stats.rid), stats.nacks);
+            }
             _ => {}
         }
     }

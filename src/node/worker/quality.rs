@@ -1,6 +1,7 @@
-//! Connection quality from losses that str0m measures.
+//! Connection quality from losses, round trips, jitter that str0m measures.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use str0m::media::{Mid, Rid};
 use str0m::stats::PeerStats;
@@ -10,30 +11,42 @@ use crate::model::stats::Direction;
 use crate::node::peer::PeerIndex;
 use crate::room::media::MediaEvent;
 use crate::room::notice::QualityLevel;
+use crate::sfu::quality::Path;
 
 use super::Worker;
 
-/// Share of packets lost from which a connection is only good, and from which it is poor: below 2 % recovery
-/// leaves no trace, above 10 % sound suffers.
-const GOOD_LOSS: f32 = 0.02;
-/// See [`GOOD_LOSS`].
-const POOR_LOSS: f32 = 0.10;
+/// Opus (RFC 7587 §4.1), by whose clock its jitter is counted.
+const SOUND_CLOCK: u32 = 48_000;
+/// The score from which a connection is excellent: what is lost leaves no trace.
+const EXCELLENT: f32 = 4.15;
+/// And from which it is good: people notice, but understand each other.
+const GOOD: f32 = 3.2;
 
-fn level(loss: f32) -> (QualityLevel, f32) {
-    if loss < GOOD_LOSS {
-        (QualityLevel::Excellent, 5.0)
-    } else if loss < POOR_LOSS {
-        (QualityLevel::Good, 4.0)
+fn level(score: f32) -> QualityLevel {
+    if score >= EXCELLENT {
+        QualityLevel::Excellent
+    } else if score >= GOOD {
+        QualityLevel::Good
     } else {
-        (QualityLevel::Poor, 2.0)
+        QualityLevel::Poor
     }
 }
 
 impl Worker {
     pub(super) fn peer_stats(&mut self, index: PeerIndex, stats: &PeerStats) {
         let Some(peer) = self.peer_mut(index) else { return };
-        let worst = stats.egress_loss_fraction.unwrap_or(0.0).max(stats.ingress_loss_fraction.unwrap_or(0.0));
-        peer.loss = worst;
+        let loss = stats.egress_loss_fraction.unwrap_or(0.0).max(stats.ingress_loss_fraction.unwrap_or(0.0));
+        // That of each stream follows.
+        peer.measured = Path { loss, round_trip: stats.rtt.unwrap_or_default(), jitter: Duration::ZERO };
+    }
+
+    /// Notes the jitter of a stream of sound, in units of its clock. That of pictures tells of their size.
+    pub(super) fn jitter(&mut self, index: PeerIndex, mid: Mid, jitter: u32) {
+        let Some(peer) = self.peer_mut(index) else { return };
+        if peer.rtc.media(mid).is_some_and(|media| media.kind().is_audio()) {
+            let jitter = Duration::from_secs(1) * jitter / SOUND_CLOCK;
+            peer.measured.jitter = peer.measured.jitter.max(jitter);
+        }
     }
 
     /// Counts NACKs, of which str0m tells the sum of each stream.
@@ -53,10 +66,11 @@ impl Worker {
         let mut rooms: BTreeMap<RoomKey, Vec<(SessionId, QualityLevel, f32)>> = BTreeMap::new();
         for (id, session) in &self.sessions {
             let Some(room) = self.rooms.get(session.room.0 as usize).and_then(Option::as_ref) else { continue };
-            let legs = [session.publisher, session.subscriber];
-            let losses = legs.iter().filter_map(|leg| self.peer(*leg)).filter(|peer| peer.connected).map(|peer| peer.loss);
-            let Some(loss) = losses.reduce(f32::max) else { continue };
-            let (level, score) = level(loss);
+            let legs = || [session.publisher, session.subscriber].into_iter().filter_map(|leg| self.peer(leg));
+            let measured = legs().filter(|peer| peer.connected).map(|peer| peer.measured);
+            let Some(path) = measured.reduce(Path::worse) else { continue };
+            let silent = legs().any(|peer| peer.silent);
+            let (level, score) = if silent { (QualityLevel::Lost, 1.0) } else { (level(path.score()), path.score()) };
             rooms.entry(room.key).or_default().push((*id, level, score));
         }
         for (room, levels) in rooms {
@@ -70,9 +84,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_make_levels() {
-        assert_eq!(level(0.0).0, QualityLevel::Excellent);
-        assert_eq!(level(0.05).0, QualityLevel::Good);
-        assert_eq!(level(0.5).0, QualityLevel::Poor);
+    fn what_is_measured_makes_levels() {
+        let at = |loss, round_trip, jitter| {
+            let [round_trip, jitter] = [round_trip, jitter].map(Duration::from_millis);
+            level(Path { loss, round_trip, jitter }.score())
+        };
+        assert_eq!([at(0.0, 20, 0), at(0.01, 100, 10)], [QualityLevel::Excellent; 2]);
+        assert_eq!([at(0.05, 50, 10), at(0.0, 500, 10), at(0.0, 100, 100)], [QualityLevel::Good; 3]);
+        assert_eq!([at(0.15, 50, 10), at(0.0, 1_200, 10), at(0.05, 500, 100)], [QualityLevel::Poor; 3]);
     }
 }
