@@ -3,6 +3,7 @@
 pub mod command;
 mod departed;
 pub mod media;
+pub mod moderate;
 pub mod notice;
 mod p2p;
 mod participant;
@@ -10,6 +11,9 @@ mod publish;
 pub mod rules;
 mod signal;
 mod subscribe;
+#[cfg(test)]
+mod testing;
+pub mod token;
 
 pub use p2p::PEOPLE;
 pub use rules::{Effect, JoinError, Room, RoomSettings};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, Sid};
 use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, VideoLayer};
 use crate::model::record::RoomMode;
@@ -85,6 +86,8 @@ pub enum Notice {
         /// The best layer, `None` if nobody watches.
         best: Option<Quality>,
     },
+    /// A fresh token says this; its end is in it.
+    Token(Box<Grants>),
     /// How things stand in a p2p room: the first message there, and again when the other person comes, goes or returns.
     Partner(PartnerView),
     /// What the other person of a p2p room says.
@@ -213,7 +216,7 @@ pub enum ParticipantState {
     Disconnected,
 }
 
-/// What a participant may do, as its token says.
+/// What a participant may do: as its token says, or as a moderator has said since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// May receive tracks.

@@ -23,6 +23,8 @@ pub(super) struct Track {
 
 #[derive(Debug)]
 pub(super) struct Participant {
+    /// What its token said; its descriptions and what changed since are in the other fields.
+    grants: Grants,
     pub session: SessionId,
     pub sid: Sid,
     pub identity: Identity,
@@ -45,19 +47,22 @@ pub(super) struct Participant {
     pub rules: Option<SubscriptionRules>,
     /// Since when its signalling connection is gone.
     pub detached_since: Option<Instant>,
+    /// When its client needs a fresh token.
+    pub token_due: Option<Instant>,
 }
 
 impl Participant {
     pub fn new(joining: Joining, identity: Identity, sid: Sid, joined_at_ms: u64) -> Self {
-        let permission = permission(&joining.grants, joining.layout);
+        let mut grants = joining.grants;
         Self {
             session: joining.session,
             sid,
             identity,
-            name: joining.grants.name,
-            metadata: joining.grants.metadata,
-            attributes: joining.grants.attributes,
-            permission,
+            name: std::mem::take(&mut grants.name),
+            metadata: std::mem::take(&mut grants.metadata),
+            attributes: std::mem::take(&mut grants.attributes),
+            permission: permission(&grants, joining.layout),
+            grants,
             layout: joining.layout,
             auto_subscribe: joining.auto_subscribe,
             only: joining.only,
@@ -69,7 +74,35 @@ impl Participant {
             subscribed: BTreeSet::new(),
             rules: None,
             detached_since: None,
+            token_due: None,
         }
+    }
+
+    /// What a fresh token for it says that is good until `expires_at` in seconds since 1970, or longer if its first one is.
+    pub fn token(&self, expires_at: u64) -> Grants {
+        Grants {
+            name: self.name.clone(),
+            metadata: self.metadata.clone(),
+            attributes: self.attributes.clone(),
+            expires_at: self.grants.expires_at.max(expires_at),
+            ..self.grants.clone()
+        }
+    }
+
+    /// When its own token ends, in seconds since 1970.
+    pub fn expires_at(&self) -> u64 {
+        self.grants.expires_at
+    }
+
+    /// Lets it do what a moderator says in place of what its token said.
+    pub fn permit(&mut self, wanted: &Permission) {
+        self.grants.can_subscribe = wanted.subscribe;
+        self.grants.can_publish = wanted.publish;
+        self.grants.can_publish_data = wanted.publish_data;
+        self.grants.can_publish_sources.clone_from(&wanted.sources);
+        self.grants.hidden = wanted.hidden;
+        self.grants.can_update_own_metadata = wanted.update_metadata;
+        self.permission = permission(&self.grants, self.layout);
     }
 
     pub fn rights(&self) -> MediaRights {

@@ -184,7 +184,8 @@ pub(super) fn add_track(request: lk::AddTrackRequest) -> Result<AddTrack, Signal
     })
 }
 
-fn track_source(source: lk::TrackSource) -> TrackSource {
+/// What a track shows.
+pub fn track_source(source: lk::TrackSource) -> TrackSource {
     match source {
         lk::TrackSource::Unknown => TrackSource::Unknown,
         lk::TrackSource::Camera => TrackSource::Camera,

@@ -4,6 +4,7 @@ use livekit_protocol as lk;
 use lk::signal_response::Message;
 
 use super::views;
+use crate::access::key::Secret;
 use crate::model::ids::Sid;
 use crate::model::media::{Codec, Quality};
 use crate::room::command::Layout;
@@ -35,10 +36,12 @@ pub struct About {
     pub sif_trailer: Vec<u8>,
     /// Where the client finds the relay; only the first message says it.
     pub ice_servers: Vec<lk::IceServer>,
+    /// The signed form of a token that the client is to get.
+    pub token: Option<Secret>,
 }
 
-/// A notice as the message that says it. `None` for what LiveKit's protocol has no word for: rooms of mode p2p have a
-/// protocol of their own.
+/// A notice as the message that says it. `None` for what LiveKit's protocol has no word for, as rooms of mode p2p have a
+/// protocol of their own, and for a token that nobody has signed.
 pub fn encode(notice: Notice, about: About) -> Option<Message> {
     Some(match notice {
         Notice::Joined(joined) => Message::Join(join(&joined, about)),
@@ -79,6 +82,7 @@ pub fn encode(notice: Notice, about: About) -> Option<Message> {
         }
         Notice::Watched { track, codec, best } => Message::SubscribedQualityUpdate(watched(&track, codec, best)),
         Notice::Response { request_id, outcome } => response(request_id, outcome, text(outcome)),
+        Notice::Token(_) => Message::RefreshToken(about.token?.expose().to_owned()),
         Notice::Partner(_) | Notice::FromPartner(_) => return None,
     })
 }

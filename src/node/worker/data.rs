@@ -2,9 +2,11 @@
 
 use str0m::channel::{ChannelData, ChannelId};
 
-use crate::node::peer::PeerIndex;
+use crate::model::ids::{RoomKey, SessionId, Sid};
+use crate::node::peer::{PeerIndex, RoomIndex};
 use crate::room::command::Leg;
-use crate::sfu::data::{Delivery, Sender, Stamped, stamp};
+use crate::room::media::DataMessage;
+use crate::sfu::data::{Delivery, Sender, Stamped, packet, stamp};
 
 use super::Worker;
 
@@ -47,14 +49,27 @@ impl Worker {
         let sender = Sender { sid: &peer.sid, identity: &session.identity };
         let named = Some(sender).filter(|_| !session.rights.hidden);
         let Ok(stamped) = stamp(&data.data, named, delivery) else { return self.drop_datagram("data malformed") };
-        self.spread(index, &stamped, delivery);
+        let (from, room) = (peer.session, session.room);
+        self.spread(room, Some(from), &stamped, delivery);
     }
 
-    fn spread(&mut self, from: PeerIndex, stamped: &Stamped, delivery: Delivery) {
-        let Some(sender) = self.peer(from).map(|peer| peer.session) else { return };
-        let Some(room) = self.sessions.get(&sender).and_then(|session| self.room(session.room)) else { return };
+    /// Says something in the server's own name.
+    pub(super) fn send_data(&mut self, room: RoomKey, message: &DataMessage) {
+        let Some(room) = self.by_key.get(&room).copied() else { return };
+        let delivery = if message.reliable { Delivery::Reliable } else { Delivery::Lossy };
+        let stamped = Stamped {
+            bytes: packet(&message.payload, message.topic.as_deref(), message.nonce.as_ref().map(<[u8; 16]>::as_slice), delivery),
+            identities: message.identities.iter().map(|identity| identity.as_str().to_owned()).collect(),
+            sids: message.sids.iter().map(Sid::to_string).collect(),
+            encrypted: false,
+        };
+        self.spread(room, None, &stamped, delivery);
+    }
+
+    fn spread(&mut self, room: RoomIndex, from: Option<SessionId>, stamped: &Stamped, delivery: Delivery) {
+        let Some(room) = self.room(room) else { return };
         let mut receivers = Vec::with_capacity(room.sessions.len());
-        for other in room.sessions.iter().filter(|other| **other != sender) {
+        for other in room.sessions.iter().filter(|other| Some(**other) != from) {
             let Some(session) = self.sessions.get(other).filter(|session| session.rights.subscribe) else { continue };
             let Some(peer) = self.peer(session.subscriber) else { continue };
             if stamped.is_for(&peer.sid, &session.identity) {

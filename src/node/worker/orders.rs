@@ -29,8 +29,9 @@ impl Worker {
     fn room_concerned(&self, command: &MediaCommand) -> Option<RoomIndex> {
         let session = match command {
             MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } | MediaCommand::EndRelay { .. } => return None,
-            MediaCommand::AddSession { room, .. } => return self.by_key.get(room).copied(),
+            MediaCommand::AddSession { room, .. } | MediaCommand::SendData { room, .. } => return self.by_key.get(room).copied(),
             MediaCommand::RemoveSession { session }
+            | MediaCommand::SetRights { session, .. }
             | MediaCommand::Offer { session, .. }
             | MediaCommand::Answer { session, .. }
             | MediaCommand::Trickle { session, .. }
@@ -53,6 +54,12 @@ impl Worker {
             MediaCommand::AddSession { session, room, sid, identity, layout, rights } => {
                 self.add_session(session, room, &sid, identity, layout, rights);
             }
+            MediaCommand::SetRights { session, rights } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.rights = rights;
+                }
+            }
+            MediaCommand::SendData { room, message } => self.send_data(room, &message),
             MediaCommand::RemoveSession { session } => self.remove_session(session),
             MediaCommand::EndRelay { group, person, may_return } => {
                 let moment = self.moment();

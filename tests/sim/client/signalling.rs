@@ -140,6 +140,7 @@ impl Client {
             | Notice::Speakers(_)
             | Notice::Quality(_)
             | Notice::Room(_)
+            | Notice::Token(_)
             | Notice::SubscriptionPermission { .. }
             | Notice::Response { .. }
             | Notice::Partner(_)
