@@ -1,4 +1,4 @@
-//! When clients get fresh tokens, and what these say.
+//! Fresh tokens: when they come, what they say.
 
 use super::super::testing::{NOW, Scene, guest, told};
 use super::*;

@@ -1,4 +1,4 @@
-//! The methods that change a participant, what it receives, or the room, and the one that speaks in it.
+//! RoomService's orders of moderators: participants, subscriptions, metadata, words.
 
 use axum::response::Response;
 use livekit_protocol as lk;

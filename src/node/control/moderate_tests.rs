@@ -1,4 +1,4 @@
-//! Who may moderate which room, and how much one request may ask.
+//! Moderators by their grants, with the bounds of what each may ask.
 
 use std::time::{Duration, Instant};
 
