@@ -106,6 +106,7 @@ pub fn participant(identity: &str) -> ParticipantView {
         state: ParticipantState::Active,
         left: None,
         tracks: Vec::new(),
+        data_tracks: Vec::new(),
         metadata: String::new(),
         attributes: BTreeMap::new(),
         joined_at_ms: NOW * 1000,

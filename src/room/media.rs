@@ -205,6 +205,38 @@ pub enum MediaCommand {
         /// Which.
         track: Sid,
     },
+    /// Packets of a data track may come.
+    AddDataTrack {
+        /// From whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// The number that they bear.
+        handle: u16,
+    },
+    /// A data track is over.
+    RemoveDataTrack {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// Forward a data track to a session.
+    SubscribeData {
+        /// To whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// The number that its packets bear there.
+        handle: u16,
+    },
+    /// Stop forwarding a data track to a session.
+    UnsubscribeData {
+        /// To whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
     /// How a session shows a track.
     Settings {
         /// Who.

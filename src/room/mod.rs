@@ -1,6 +1,7 @@
 //! Floor 1: one room's rules. Commands come in, effects go out.
 
 pub mod command;
+pub mod data_tracks;
 mod departed;
 pub mod media;
 pub mod moderate;

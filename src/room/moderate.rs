@@ -140,7 +140,9 @@ impl Room {
             .map(|(sid, _)| sid.clone())
             .collect();
         lost.iter().for_each(|track| self.unpublish(session, track, out));
+        self.revoke_data_tracks(session, out);
         self.reconcile_subscriber(session, out);
+        self.reconcile_data_of(session, out);
         if wanted.hidden && !before.hidden {
             self.vanish(session, now, out);
         }
@@ -154,7 +156,8 @@ impl Room {
     fn vanish(&mut self, session: SessionId, now: Moment, out: &mut Vec<Effect>) {
         let Some(participant) = self.participants.get_mut(&session) else { return };
         participant.version += 1;
-        let view = ParticipantView { state: ParticipantState::Disconnected, tracks: Vec::new(), ..participant.view() };
+        let view =
+            ParticipantView { state: ParticipantState::Disconnected, tracks: Vec::new(), data_tracks: Vec::new(), ..participant.view() };
         self.speaking.remove(&session);
         self.tell_others(session, |_| Notice::Participants(vec![view.clone()]), out);
         self.departed.push(view, now.instant);

@@ -1,4 +1,4 @@
-//! Moderators' orders and what each person in the room hears of them.
+//! Moderators' orders as each person in the room hears of them.
 
 use super::super::testing::{Scene, guest, told, track};
 use super::*;

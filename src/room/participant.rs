@@ -9,7 +9,7 @@ use crate::model::media::TrackSource;
 
 use super::command::{Joining, Layout, Only, SubscriptionRules};
 use super::media::MediaRights;
-use super::notice::{LeaveReason, ParticipantState, ParticipantView, Permission, TrackView};
+use super::notice::{DataTrackView, LeaveReason, ParticipantState, ParticipantView, Permission, TrackView};
 
 /// A track from its announcement to its end.
 #[derive(Debug)]
@@ -43,6 +43,14 @@ pub(super) struct Participant {
     pub asked: BTreeMap<Sid, bool>,
     /// Tracks that the worker forwards to it.
     pub subscribed: BTreeSet<Sid>,
+    /// Its data tracks by its own numbers for them.
+    pub data_tracks: BTreeMap<u16, DataTrackView>,
+    /// Data tracks that it asked for.
+    pub data_asked: BTreeSet<Sid>,
+    /// Data tracks that the worker forwards to it, with the numbers that it knows them by.
+    pub data_handles: BTreeMap<Sid, u16>,
+    /// The last number that was given.
+    pub last_handle: u16,
     /// Who may subscribe to its tracks; everybody while it has not said.
     pub rules: Option<SubscriptionRules>,
     /// Since when its signalling connection is gone.
@@ -72,6 +80,10 @@ impl Participant {
             tracks: BTreeMap::new(),
             asked: BTreeMap::new(),
             subscribed: BTreeSet::new(),
+            data_tracks: BTreeMap::new(),
+            data_asked: BTreeSet::new(),
+            data_handles: BTreeMap::new(),
+            last_handle: 0,
             rules: None,
             detached_since: None,
             token_due: None,
@@ -120,7 +132,7 @@ impl Participant {
     }
 
     pub fn is_publisher(&self) -> bool {
-        self.tracks.values().any(|track| track.live)
+        !self.data_tracks.is_empty() || self.tracks.values().any(|track| track.live)
     }
 
     pub fn view(&self) -> ParticipantView {
@@ -131,6 +143,7 @@ impl Participant {
             state: self.state,
             left: None,
             tracks: self.tracks.values().filter(|track| track.live).map(|track| track.view.clone()).collect(),
+            data_tracks: self.data_tracks.values().cloned().collect(),
             metadata: self.metadata.clone(),
             attributes: self.attributes.clone(),
             joined_at_ms: self.joined_at_ms,
@@ -145,6 +158,7 @@ impl Participant {
         self.version += 1;
         self.state = ParticipantState::Disconnected;
         self.tracks.clear();
+        self.data_tracks.clear();
         ParticipantView { left: Some(reason), ..self.view() }
     }
 

@@ -234,6 +234,7 @@ impl Room {
         self.tell(session, Notice::Reconnected, out);
         self.tell(session, Notice::Participants(self.missed(session)), out);
         self.tell(session, Notice::Room(self.view()), out);
+        self.tell_handles(session, |_| true, out);
         // The newest one may be lost.
         self.refresh_token(session, now, out);
         out.push(Effect::Media(MediaCommand::Resumed { session }));
@@ -273,6 +274,9 @@ impl Room {
         self.speaking.remove(&session);
         for track in participant.tracks.keys() {
             self.forget_track(track);
+        }
+        for track in participant.data_tracks.values() {
+            self.forget_data_track(&track.sid);
         }
         if !self.is_p2p() {
             out.push(Effect::Media(MediaCommand::RemoveSession { session }));

@@ -34,6 +34,9 @@ impl Room {
                 let outcome = self.update_metadata(session, Profile { metadata, name, attributes }, now, out);
                 self.tell(session, Notice::Response { request_id, outcome }, out);
             }
+            Signal::PublishData(wanted) => self.publish_data(session, wanted, chance, out),
+            Signal::UnpublishData { handle } => self.unpublish_data(session, handle, out),
+            Signal::DataSubscription(updates) => self.data_subscription(session, &updates, out),
             Signal::Leave => self.remove(session, LeaveReason::ClientInitiated, now, out),
             Signal::Simulate(scenario) => self.simulate(session, scenario, now, out),
             // There is no partner among many.

@@ -14,6 +14,8 @@ use super::Worker;
 pub const RELIABLE: &str = "_reliable";
 /// LiveKit's label of the channel that may lose messages.
 pub const LOSSY: &str = "_lossy";
+/// LiveKit's label of the channel for packets of data tracks, which may lose them.
+pub const DATA_TRACK: &str = "_data_track";
 
 impl Worker {
     pub(super) fn channel_open(&mut self, index: PeerIndex, channel: ChannelId, label: &str) {
@@ -21,6 +23,7 @@ impl Worker {
         match label {
             RELIABLE => peer.channels.reliable = Some(channel),
             LOSSY => peer.channels.lossy = Some(channel),
+            DATA_TRACK => peer.channels.data_track = Some(channel),
             // Others have no meaning between clients; what comes through them is dropped.
             _ => {}
         }
@@ -28,18 +31,19 @@ impl Worker {
 
     pub(super) fn channel_close(&mut self, index: PeerIndex, channel: ChannelId) {
         let Some(peer) = self.peer_mut(index) else { return };
-        for known in [&mut peer.channels.reliable, &mut peer.channels.lossy] {
+        for known in [&mut peer.channels.reliable, &mut peer.channels.lossy, &mut peer.channels.data_track] {
             if *known == Some(channel) {
                 *known = None;
             }
         }
     }
 
-    pub(super) fn data(&mut self, index: PeerIndex, data: &ChannelData) {
+    pub(super) fn data(&mut self, index: PeerIndex, data: ChannelData) {
         let Some(peer) = self.peer(index) else { return };
         let delivery = match Some(data.id) {
             id if id == peer.channels.reliable => Delivery::Reliable,
             id if id == peer.channels.lossy => Delivery::Lossy,
+            id if id == peer.channels.data_track => return self.data_track(index, data.data),
             _ => return self.drop_datagram("data channel"),
         };
         let Some(session) = self.sessions.get(&peer.session) else { return };

@@ -141,6 +141,10 @@ impl Client {
             | Notice::Quality(_)
             | Notice::Room(_)
             | Notice::Token(_)
+            | Notice::DataTrackPublished(_)
+            | Notice::DataTrackUnpublished(_)
+            | Notice::DataTrackRefused { .. }
+            | Notice::DataHandles(_)
             | Notice::SubscriptionPermission { .. }
             | Notice::Response { .. }
             | Notice::Partner(_)
