@@ -1,4 +1,4 @@
-//! RoomService's orders of moderators: participants, subscriptions, metadata, words.
+//! `RoomService`'s orders of moderators: participants, subscriptions, metadata, words.
 
 use axum::response::Response;
 use livekit_protocol as lk;
