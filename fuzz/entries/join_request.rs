@@ -30,6 +30,7 @@ fn connect(text: &str) {
 fn grants() -> Grants {
     Grants {
         tenant: TenantId::new("default").expect("a name"),
+        issuer: "key".to_owned(),
         identity: Identity::new("guest").ok(),
         name: String::new(),
         room: RoomName::new("room").ok(),

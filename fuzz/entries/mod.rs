@@ -4,6 +4,7 @@
 mod call;
 mod conceal;
 mod data;
+mod data_track;
 mod datagram;
 mod framing;
 mod join_request;
@@ -21,9 +22,10 @@ mod whip;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 14] = [
+pub const ENTRIES: [(&str, Entry); 15] = [
     ("conceal", conceal::run),
     ("data", data::run),
+    ("data_track", data_track::run),
     ("datagram", datagram::run),
     ("framing", framing::run),
     ("join_request", join_request::run),

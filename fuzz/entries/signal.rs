@@ -32,7 +32,16 @@ fn bounded(signal: &Signal) {
         Signal::UpdateMetadata { metadata, name, attributes, .. } => {
             assert!(metadata.len() <= METADATA_MAX && name.len() <= TEXT_MAX && attributes.len() <= ATTRIBUTES_MAX);
         }
-        Signal::Trickle { .. } | Signal::Mute { .. } | Signal::Leave | Signal::Simulate(_) => {}
+        Signal::DataSubscription(updates) => {
+            assert!(updates.len() <= SIDS_MAX && updates.iter().all(|(sid, _)| sid.as_str().len() <= TEXT_MAX));
+        }
+        // The room bounds data tracks, so that its refusal can name them.
+        Signal::PublishData(_)
+        | Signal::UnpublishData { .. }
+        | Signal::Trickle { .. }
+        | Signal::Mute { .. }
+        | Signal::Leave
+        | Signal::Simulate(_) => {}
         Signal::ToPartner { .. } | Signal::AskPartner => panic!("LiveKit has no word for it"),
     }
 }

@@ -270,6 +270,7 @@ fn grants(tenant: TenantId, payload: Payload, expires_at: u64) -> Result<Grants,
     let can_publish = video.can_publish.unwrap_or(true);
     let grants = Grants {
         tenant,
+        issuer: payload.iss.unwrap_or_default(),
         identity: identity.map_err(|_| TokenError::Claims("sub must have 1 to 256 bytes and no control characters"))?,
         name,
         room: room.map_err(|_| TokenError::Claims("video.room must have 1 to 256 bytes and no control characters"))?,

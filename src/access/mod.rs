@@ -2,4 +2,5 @@
 
 pub mod jwt;
 pub mod key;
+mod reissue;
 pub mod role;

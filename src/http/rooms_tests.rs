@@ -50,6 +50,7 @@ fn somebody() -> ParticipantView {
         state: ParticipantState::Active,
         left: None,
         tracks: vec![track()],
+        data_tracks: Vec::new(),
         metadata: String::new(),
         attributes: BTreeMap::new(),
         joined_at_ms: NOW * 1000 + 5,

@@ -19,7 +19,7 @@ use crate::io::control::{ControlCall, ControlHandle};
 use crate::io::tls::{Certificate, Pem};
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
 use crate::node::request::{Refusal, Reply, Request, RoomMode};
-use crate::room::notice::RoomView;
+use crate::room::notice::{ParticipantState, ParticipantView, Permission, RoomView};
 use crate::turn::credentials::RelaySecrets;
 
 /// The tests' time in seconds since 1970.
@@ -92,6 +92,27 @@ pub fn room(name: &str) -> RoomView {
         metadata: String::new(),
         participants: 0,
         publishers: 0,
+    }
+}
+
+/// A participant as the core describes it.
+pub fn participant(identity: &str) -> ParticipantView {
+    let permission =
+        Permission { subscribe: true, publish: true, publish_data: true, sources: Vec::new(), hidden: false, update_metadata: false };
+    ParticipantView {
+        sid: Sid::from_client("PA_1"),
+        identity: Identity::new(identity).unwrap(),
+        name: String::new(),
+        state: ParticipantState::Active,
+        left: None,
+        tracks: Vec::new(),
+        data_tracks: Vec::new(),
+        metadata: String::new(),
+        attributes: BTreeMap::new(),
+        joined_at_ms: NOW * 1000,
+        version: 1,
+        permission,
+        is_publisher: false,
     }
 }
 

@@ -13,6 +13,8 @@ use super::media::TrackSource;
 pub struct Grants {
     /// Whose key signed the token.
     pub tenant: TenantId,
+    /// That key's id (`iss`).
+    pub issuer: String,
     /// The bearer (`sub`); absent in purely administrative tokens.
     pub identity: Option<Identity>,
     /// A display name; kept in memory only and never logged.

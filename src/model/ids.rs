@@ -130,7 +130,7 @@ impl WorkerIndex {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
 
-/// A random public id with LiveKit's prefixes: `PA_`, `TR_`, `RM_`.
+/// A random public id with LiveKit's prefixes: `PA_`, `TR_`, `DTR_`, `RM_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid(Arc<str>);
 
@@ -152,6 +152,12 @@ impl Sid {
     #[must_use]
     pub fn track(chance: &mut Chance) -> Self {
         Self::make("TR_", chance)
+    }
+
+    /// A new data track id.
+    #[must_use]
+    pub fn data_track(chance: &mut Chance) -> Self {
+        Self::make("DTR_", chance)
     }
 
     /// A new room id.

@@ -200,6 +200,7 @@ impl Want {
 pub(super) struct Channels {
     pub reliable: Option<ChannelId>,
     pub lossy: Option<ChannelId>,
+    pub data_track: Option<ChannelId>,
 }
 
 /// What was written to str0m and has not left yet. It adds resends and padding of its own, with other payload types.

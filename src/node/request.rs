@@ -5,7 +5,9 @@ use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, SessionId, Sid};
 pub use crate::model::record::RoomMode;
 use crate::room::command::{AddTrack, Layout, SyncState};
-use crate::room::notice::{ParticipantView, RoomView, TrackView};
+use crate::room::media::DataMessage;
+use crate::room::moderate::Profile;
+use crate::room::notice::{ParticipantView, Permission, RoomView, TrackView};
 use crate::turn::credentials::RelayUser;
 
 /// One signalling connection, from its WebSocket's opening to its end.
@@ -149,6 +151,50 @@ pub enum Request {
         track: Option<Sid>,
         /// Mute or unmute.
         muted: bool,
+    },
+    /// Describe a participant anew, or let it do other things. Answer: [`Reply::Participants`] with one entry.
+    UpdateParticipant {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Who.
+        identity: Identity,
+        /// How it is described; what is empty stays.
+        profile: Profile,
+        /// All that it may do from now on; absent to leave that as it is.
+        permission: Option<Permission>,
+    },
+    /// Subscribe a participant to tracks, or unsubscribe it. Answer: [`Reply::Done`].
+    UpdateSubscriptions {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Who.
+        identity: Identity,
+        /// Which tracks; those that do not exist are left out.
+        tracks: Vec<Sid>,
+        /// Subscribe or unsubscribe.
+        subscribe: bool,
+    },
+    /// Say something in a room by data channel. Answer: [`Reply::Done`].
+    SendData {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// What, and to whom.
+        message: DataMessage,
+    },
+    /// Give a room other metadata. Answer: [`Reply::Room`].
+    UpdateRoom {
+        /// The caller.
+        grants: Grants,
+        /// Which.
+        room: RoomName,
+        /// Opaque text for applications.
+        metadata: String,
     },
     /// May the caller invite into this room? Answer: [`Reply::Room`].
     Invite {

@@ -118,6 +118,15 @@ pub enum Signal {
         /// Changed attributes; an empty value deletes.
         attributes: BTreeMap<String, String>,
     },
+    /// A data track will be published.
+    PublishData(PublishData),
+    /// A data track ends.
+    UnpublishData {
+        /// The client's number for it.
+        handle: u32,
+    },
+    /// Subscribe to data tracks or stop, one after the other.
+    DataSubscription(Vec<(Sid, bool)>),
     /// Something for the other person of a p2p room.
     ToPartner {
         /// For which stay of the other person, if the client says so; for another one it is too late.
@@ -131,6 +140,19 @@ pub enum Signal {
     Leave,
     /// The client wants to see a failure.
     Simulate(Scenario),
+}
+
+/// A data track to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishData {
+    /// The client's number for it, which its packets bear: 1 to 65535.
+    pub handle: u32,
+    /// Its name.
+    pub name: String,
+    /// Declared encryption of its frames.
+    pub encryption: Encryption,
+    /// What applications say of its frames, passed on as it is.
+    pub typing: Vec<u8>,
 }
 
 /// What one person of a p2p room says to the other; the server passes it on.

@@ -62,6 +62,7 @@ mod tests {
             state: ParticipantState::Disconnected,
             left: None,
             tracks: Vec::new(),
+            data_tracks: Vec::new(),
             metadata: String::new(),
             attributes: std::collections::BTreeMap::new(),
             joined_at_ms: 0,

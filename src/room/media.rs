@@ -19,6 +19,30 @@ pub struct MediaRights {
     pub hidden: bool,
 }
 
+/// Words of the server's own, said in a moderator's name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DataMessage {
+    /// What is said.
+    pub payload: Vec<u8>,
+    /// Repeated until it arrives, in order; else sent once.
+    pub reliable: bool,
+    /// What it is about, as applications tell messages apart.
+    pub topic: Option<String>,
+    /// The caller's number for it: said again under the same one, it is not sent again.
+    pub nonce: Option<[u8; 16]>,
+    /// For whom, by identity; for everybody if both lists are empty.
+    pub identities: Vec<Identity>,
+    /// For whom, by public id.
+    pub sids: Vec<Sid>,
+}
+
+// A derived Debug would carry the words into logs.
+impl std::fmt::Debug for DataMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DataMessage(..)")
+    }
+}
+
 /// A track as the worker knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrackSpec {
@@ -71,6 +95,20 @@ pub enum MediaCommand {
         layout: Layout,
         /// What it may do.
         rights: MediaRights,
+    },
+    /// A session may do other things from now on.
+    SetRights {
+        /// Which.
+        session: SessionId,
+        /// What.
+        rights: MediaRights,
+    },
+    /// Say something to those in a room who receive.
+    SendData {
+        /// Where.
+        room: RoomKey,
+        /// What.
+        message: DataMessage,
     },
     /// A session ends.
     RemoveSession {
@@ -162,6 +200,38 @@ pub enum MediaCommand {
     },
     /// Stop forwarding a track to a session.
     Unsubscribe {
+        /// To whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// Packets of a data track may come.
+    AddDataTrack {
+        /// From whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// The number that they bear.
+        handle: u16,
+    },
+    /// A data track is over.
+    RemoveDataTrack {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+    },
+    /// Forward a data track to a session.
+    SubscribeData {
+        /// To whom.
+        session: SessionId,
+        /// Which.
+        track: Sid,
+        /// The number that its packets bear there.
+        handle: u16,
+    },
+    /// Stop forwarding a data track to a session.
+    UnsubscribeData {
         /// To whom.
         session: SessionId,
         /// Which.

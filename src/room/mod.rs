@@ -1,8 +1,10 @@
 //! Floor 1: one room's rules. Commands come in, effects go out.
 
 pub mod command;
+pub mod data_tracks;
 mod departed;
 pub mod media;
+pub mod moderate;
 pub mod notice;
 mod p2p;
 mod participant;
@@ -10,6 +12,9 @@ mod publish;
 pub mod rules;
 mod signal;
 mod subscribe;
+#[cfg(test)]
+mod testing;
+pub mod token;
 
 pub use p2p::PEOPLE;
 pub use rules::{Effect, JoinError, Room, RoomSettings};

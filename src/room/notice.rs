@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, Sid};
 use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, VideoLayer};
 use crate::model::record::RoomMode;
@@ -85,6 +86,23 @@ pub enum Notice {
         /// The best layer, `None` if nobody watches.
         best: Option<Quality>,
     },
+    /// The client's own data track is accepted.
+    DataTrackPublished(DataTrackView),
+    /// The client's own data track was taken down.
+    DataTrackUnpublished(DataTrackView),
+    /// A data track cannot be published, or taken down.
+    DataTrackRefused {
+        /// The client's number for it.
+        handle: u32,
+        /// Whether it should have been published, else taken down.
+        publish: bool,
+        /// Why not.
+        outcome: Outcome,
+    },
+    /// Under which numbers the client receives data tracks.
+    DataHandles(Vec<DataHandle>),
+    /// A fresh token says this; its end is in it.
+    Token(Box<Grants>),
     /// How things stand in a p2p room: the first message there, and again when the other person comes, goes or returns.
     Partner(PartnerView),
     /// What the other person of a p2p room says.
@@ -96,6 +114,19 @@ pub enum Notice {
         /// The outcome.
         outcome: Outcome,
     },
+}
+
+/// The number that a client receives a data track under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataHandle {
+    /// The number.
+    pub handle: u16,
+    /// Whose track it is.
+    pub publisher: Identity,
+    /// That participant's public id.
+    pub publisher_sid: Sid,
+    /// The track.
+    pub track: Sid,
 }
 
 /// Whether the server sends a track to a client or has paused it, because the client's network does not carry it.
@@ -188,6 +219,8 @@ pub struct ParticipantView {
     pub left: Option<LeaveReason>,
     /// Its published tracks.
     pub tracks: Vec<TrackView>,
+    /// Its published data tracks.
+    pub data_tracks: Vec<DataTrackView>,
     /// Opaque text for applications.
     pub metadata: String,
     /// Opaque key and value texts for applications.
@@ -213,7 +246,7 @@ pub enum ParticipantState {
     Disconnected,
 }
 
-/// What a participant may do, as its token says.
+/// What a participant may do: as its token says, or as a moderator has said since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// May receive tracks.
@@ -267,6 +300,21 @@ pub struct TrackView {
     pub stereo: bool,
     /// LiveKit's audio feature numbers.
     pub audio_features: Vec<i32>,
+}
+
+/// A published data track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataTrackView {
+    /// Its random id.
+    pub sid: Sid,
+    /// The publisher's number for it, never 0.
+    pub handle: u16,
+    /// Its name.
+    pub name: String,
+    /// Declared encryption of its frames.
+    pub encryption: Encryption,
+    /// What applications say of its frames, passed on as it is.
+    pub typing: Vec<u8>,
 }
 
 /// Who speaks, and how loud.
@@ -351,6 +399,14 @@ pub enum Outcome {
     LimitExceeded,
     /// It makes no sense.
     Invalid,
+    /// The number of a data track is out of range.
+    InvalidHandle,
+    /// The name of a data track is missing or too long.
+    InvalidName,
+    /// The client has a data track of this number already.
+    DuplicateHandle,
+    /// The client has a data track of this name already.
+    DuplicateName,
     /// The track must be encrypted end to end in this room.
     EncryptionRequired,
 }

@@ -9,7 +9,7 @@ use crate::model::media::TrackSource;
 
 use super::command::{Joining, Layout, Only, SubscriptionRules};
 use super::media::MediaRights;
-use super::notice::{LeaveReason, ParticipantState, ParticipantView, Permission, TrackView};
+use super::notice::{DataTrackView, LeaveReason, ParticipantState, ParticipantView, Permission, TrackView};
 
 /// A track from its announcement to its end.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Track {
 
 #[derive(Debug)]
 pub(super) struct Participant {
+    /// What its token said; its descriptions and what changed since are in the other fields.
+    grants: Grants,
     pub session: SessionId,
     pub sid: Sid,
     pub identity: Identity,
@@ -41,23 +43,34 @@ pub(super) struct Participant {
     pub asked: BTreeMap<Sid, bool>,
     /// Tracks that the worker forwards to it.
     pub subscribed: BTreeSet<Sid>,
+    /// Its data tracks by its own numbers for them.
+    pub data_tracks: BTreeMap<u16, DataTrackView>,
+    /// Data tracks that it asked for.
+    pub data_asked: BTreeSet<Sid>,
+    /// Data tracks that the worker forwards to it, with the numbers that it knows them by.
+    pub data_handles: BTreeMap<Sid, u16>,
+    /// The last number that was given.
+    pub last_handle: u16,
     /// Who may subscribe to its tracks; everybody while it has not said.
     pub rules: Option<SubscriptionRules>,
     /// Since when its signalling connection is gone.
     pub detached_since: Option<Instant>,
+    /// When its client needs a fresh token.
+    pub token_due: Option<Instant>,
 }
 
 impl Participant {
     pub fn new(joining: Joining, identity: Identity, sid: Sid, joined_at_ms: u64) -> Self {
-        let permission = permission(&joining.grants, joining.layout);
+        let mut grants = joining.grants;
         Self {
             session: joining.session,
             sid,
             identity,
-            name: joining.grants.name,
-            metadata: joining.grants.metadata,
-            attributes: joining.grants.attributes,
-            permission,
+            name: std::mem::take(&mut grants.name),
+            metadata: std::mem::take(&mut grants.metadata),
+            attributes: std::mem::take(&mut grants.attributes),
+            permission: permission(&grants, joining.layout),
+            grants,
             layout: joining.layout,
             auto_subscribe: joining.auto_subscribe,
             only: joining.only,
@@ -67,9 +80,41 @@ impl Participant {
             tracks: BTreeMap::new(),
             asked: BTreeMap::new(),
             subscribed: BTreeSet::new(),
+            data_tracks: BTreeMap::new(),
+            data_asked: BTreeSet::new(),
+            data_handles: BTreeMap::new(),
+            last_handle: 0,
             rules: None,
             detached_since: None,
+            token_due: None,
         }
+    }
+
+    /// What a fresh token for it says that is good until `expires_at` in seconds since 1970, or longer if its first one is.
+    pub fn token(&self, expires_at: u64) -> Grants {
+        Grants {
+            name: self.name.clone(),
+            metadata: self.metadata.clone(),
+            attributes: self.attributes.clone(),
+            expires_at: self.grants.expires_at.max(expires_at),
+            ..self.grants.clone()
+        }
+    }
+
+    /// When its own token ends, in seconds since 1970.
+    pub fn expires_at(&self) -> u64 {
+        self.grants.expires_at
+    }
+
+    /// Lets it do what a moderator says in place of what its token said.
+    pub fn permit(&mut self, wanted: &Permission) {
+        self.grants.can_subscribe = wanted.subscribe;
+        self.grants.can_publish = wanted.publish;
+        self.grants.can_publish_data = wanted.publish_data;
+        self.grants.can_publish_sources.clone_from(&wanted.sources);
+        self.grants.hidden = wanted.hidden;
+        self.grants.can_update_own_metadata = wanted.update_metadata;
+        self.permission = permission(&self.grants, self.layout);
     }
 
     pub fn rights(&self) -> MediaRights {
@@ -87,7 +132,7 @@ impl Participant {
     }
 
     pub fn is_publisher(&self) -> bool {
-        self.tracks.values().any(|track| track.live)
+        !self.data_tracks.is_empty() || self.tracks.values().any(|track| track.live)
     }
 
     pub fn view(&self) -> ParticipantView {
@@ -98,6 +143,7 @@ impl Participant {
             state: self.state,
             left: None,
             tracks: self.tracks.values().filter(|track| track.live).map(|track| track.view.clone()).collect(),
+            data_tracks: self.data_tracks.values().cloned().collect(),
             metadata: self.metadata.clone(),
             attributes: self.attributes.clone(),
             joined_at_ms: self.joined_at_ms,
@@ -112,6 +158,7 @@ impl Participant {
         self.version += 1;
         self.state = ParticipantState::Disconnected;
         self.tracks.clear();
+        self.data_tracks.clear();
         ParticipantView { left: Some(reason), ..self.view() }
     }
 

@@ -1,6 +1,6 @@
 //! One room: who is in it, who joins, who goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::model::chance::Chance;
@@ -74,8 +74,10 @@ pub struct Room {
     pub(super) settings: RoomSettings,
     pub(super) participants: BTreeMap<SessionId, Participant>,
     identities: BTreeMap<Identity, SessionId>,
-    speaking: BTreeSet<SessionId>,
-    departed: Departed,
+    pub(super) speaking: BTreeSet<SessionId>,
+    pub(super) departed: Departed,
+    /// What moderators have said of late, the oldest first.
+    pub(super) nonces: VecDeque<[u8; 16]>,
     empty_since: Option<Instant>,
 }
 
@@ -95,6 +97,7 @@ impl Room {
             identities: BTreeMap::new(),
             speaking: BTreeSet::new(),
             departed: Departed::default(),
+            nonces: VecDeque::new(),
             empty_since: Some(now.instant),
         }
     }
@@ -197,6 +200,7 @@ impl Room {
         }
         self.identities.insert(identity, session);
         self.participants.insert(session, participant);
+        self.await_token(session, now);
         if self.is_p2p() {
             self.tell_partners(out);
             return Ok(());
@@ -220,7 +224,7 @@ impl Room {
     }
 
     /// A client comes back with a new signalling connection.
-    pub fn resume(&mut self, session: SessionId, out: &mut Vec<Effect>) {
+    pub fn resume(&mut self, session: SessionId, now: Moment, out: &mut Vec<Effect>) {
         let Some(participant) = self.participants.get_mut(&session) else { return };
         participant.detached_since = None;
         if self.is_p2p() {
@@ -230,12 +234,18 @@ impl Room {
         self.tell(session, Notice::Reconnected, out);
         self.tell(session, Notice::Participants(self.missed(session)), out);
         self.tell(session, Notice::Room(self.view()), out);
+        self.tell_handles(session, |_| true, out);
+        // The newest one may be lost.
+        self.refresh_token(session, now, out);
         out.push(Effect::Media(MediaCommand::Resumed { session }));
     }
 
     /// All that a client may have missed: who left and did not come back, then everybody else.
     fn missed(&self, session: SessionId) -> Vec<ParticipantView> {
-        let gone = self.departed.iter().filter(|view| !self.identities.contains_key(&view.identity)).cloned();
+        let shown = |identity| {
+            self.session_of(identity).and_then(|session| self.participants.get(&session)).is_some_and(|one| !one.permission.hidden)
+        };
+        let gone = self.departed.iter().filter(|view| !shown(&view.identity)).cloned();
         gone.chain(self.others(session)).collect()
     }
 
@@ -264,6 +274,9 @@ impl Room {
         self.speaking.remove(&session);
         for track in participant.tracks.keys() {
             self.forget_track(track);
+        }
+        for track in participant.data_tracks.values() {
+            self.forget_data_track(&track.sid);
         }
         if !self.is_p2p() {
             out.push(Effect::Media(MediaCommand::RemoveSession { session }));
@@ -311,7 +324,8 @@ impl Room {
         let reap = detached.map(|since| (since + RESUME_WINDOW, "resume window"));
         let empty = self.empty_since.map(|since| (since + self.settings.empty_timeout, "empty room"));
         let farewell = self.departed.next_timeout().map(|due| (due, "farewell"));
-        [reap, empty, farewell].into_iter().flatten().min()
+        let token = self.next_token().map(|due| (due, "token"));
+        [reap, empty, farewell, token].into_iter().flatten().min()
     }
 
     /// Whether it has been empty for its empty timeout.
@@ -320,7 +334,7 @@ impl Room {
         self.empty_since.is_some_and(|since| now.instant >= since + self.settings.empty_timeout)
     }
 
-    /// Reaps participants that did not resume, and forgets who left.
+    /// Reaps participants that did not resume, forgets who left, sends tokens that are due.
     pub fn handle_timeout(&mut self, now: Moment, out: &mut Vec<Effect>) {
         self.departed.handle_timeout(now.instant);
         let late = |participant: &&Participant| participant.detached_since.is_some_and(|since| now.instant >= since + RESUME_WINDOW);
@@ -328,6 +342,7 @@ impl Room {
         for session in gone {
             self.remove(session, LeaveReason::SignalClosed, now, out);
         }
+        self.refresh_tokens(now, out);
     }
 
     /// Takes news from the worker.
@@ -409,7 +424,7 @@ impl Room {
         self.tell_others(session, |_| Notice::Participants(vec![view.clone()]), out);
     }
 
-    fn tell_room(&self, out: &mut Vec<Effect>) {
+    pub(super) fn tell_room(&self, out: &mut Vec<Effect>) {
         let view = self.view();
         self.tell_all(|_| Notice::Room(view.clone()), out);
     }
@@ -426,7 +441,7 @@ impl Room {
         }
     }
 
-    fn tell_others(&self, session: SessionId, notice: impl Fn(&Participant) -> Notice, out: &mut Vec<Effect>) {
+    pub(super) fn tell_others(&self, session: SessionId, notice: impl Fn(&Participant) -> Notice, out: &mut Vec<Effect>) {
         for other in self.participants.values().filter(|other| other.session != session && other.has_signalling()) {
             out.push(Effect::Tell(other.session, notice(other)));
         }

@@ -1,22 +1,14 @@
 //! Messages of joined clients.
 
-use std::collections::BTreeMap;
-
 use crate::model::chance::Chance;
 use crate::model::ids::SessionId;
 use crate::model::time::Moment;
 
 use super::command::{Leg, Scenario, Signal};
 use super::media::MediaCommand;
+use super::moderate::Profile;
 use super::notice::{LeaveAction, LeaveReason, Notice, Outcome};
 use super::rules::{Effect, Room};
-
-/// Longest metadata in bytes; LiveKit's default is the same.
-pub const METADATA_MAX: usize = 64 * 1024;
-/// Longest display name in bytes.
-pub const DISPLAY_NAME_MAX: usize = 256;
-/// Most attributes of a participant.
-pub const ATTRIBUTES_MAX: usize = 64;
 
 impl Room {
     /// Takes one message of a client.
@@ -39,9 +31,12 @@ impl Room {
             Signal::SubscriptionPermission(rules) => self.subscription_rules(session, rules, out),
             Signal::SyncState(state) => self.sync_state(session, &state, out),
             Signal::UpdateMetadata { request_id, metadata, name, attributes } => {
-                let outcome = self.update_metadata(session, metadata, name, attributes, out);
+                let outcome = self.update_metadata(session, Profile { metadata, name, attributes }, now, out);
                 self.tell(session, Notice::Response { request_id, outcome }, out);
             }
+            Signal::PublishData(wanted) => self.publish_data(session, wanted, chance, out),
+            Signal::UnpublishData { handle } => self.unpublish_data(session, handle, out),
+            Signal::DataSubscription(updates) => self.data_subscription(session, &updates, out),
             Signal::Leave => self.remove(session, LeaveReason::ClientInitiated, now, out),
             Signal::Simulate(scenario) => self.simulate(session, scenario, now, out),
             // There is no partner among many.
@@ -55,42 +50,15 @@ impl Room {
         }
     }
 
-    fn update_metadata(
-        &mut self,
-        session: SessionId,
-        metadata: String,
-        name: String,
-        attributes: BTreeMap<String, String>,
-        out: &mut Vec<Effect>,
-    ) -> Outcome {
+    fn update_metadata(&mut self, session: SessionId, profile: Profile, now: Moment, out: &mut Vec<Effect>) -> Outcome {
         let Some(participant) = self.participants.get_mut(&session) else { return Outcome::NotFound };
         if !participant.permission.update_metadata {
             return Outcome::NotAllowed;
         }
-        let mut merged = participant.attributes.clone();
-        for (key, value) in attributes {
-            // The role comes from the token alone: others act on it.
-            if key.starts_with("konsil.") {
-                return Outcome::NotAllowed;
-            }
-            if value.is_empty() {
-                merged.remove(&key);
-            } else {
-                merged.insert(key, value);
-            }
+        if let Err(unfit) = participant.describe(profile) {
+            return unfit.outcome();
         }
-        let attribute_bytes: usize = merged.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let fits = metadata.len() <= METADATA_MAX && name.len() <= DISPLAY_NAME_MAX;
-        if !fits || merged.len() > ATTRIBUTES_MAX || attribute_bytes > METADATA_MAX {
-            return Outcome::LimitExceeded;
-        }
-        participant.attributes = merged;
-        if !metadata.is_empty() {
-            participant.metadata = metadata;
-        }
-        if !name.is_empty() {
-            participant.name = name;
-        }
+        self.refresh_token(session, now, out);
         self.changed(session, out);
         Outcome::Ok
     }

@@ -108,6 +108,7 @@ impl Room {
                 }
             }
         }
+        self.reconcile_data_from(session, out);
     }
 
     /// Tells a client which tracks its network carries no more, or again.

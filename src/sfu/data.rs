@@ -1,7 +1,7 @@
 //! Data messages that carry the sender whom the server knows.
 
-use livekit_protocol::DataPacket;
-use livekit_protocol::data_packet::Value;
+use livekit_protocol::data_packet::{self, Value};
+use livekit_protocol::{DataPacket, UserPacket};
 use prost::Message;
 use prost::encoding::DecodeContext;
 use prost::encoding::WireType;
@@ -129,6 +129,21 @@ pub fn stamp(bytes: &[u8], sender: Option<Sender<'_>>, delivery: Delivery) -> Re
     Ok(Stamped { bytes: out, identities, sids, encrypted })
 }
 
+/// A packet of the server's own, which names no sender.
+#[must_use]
+pub fn packet(payload: &[u8], topic: Option<&str>, nonce: Option<&[u8]>, delivery: Delivery) -> Vec<u8> {
+    let user = UserPacket {
+        payload: payload.to_vec(),
+        topic: topic.map(str::to_owned),
+        nonce: nonce.unwrap_or_default().to_vec(),
+        ..UserPacket::default()
+    };
+    let kind = if delivery == Delivery::Lossy { data_packet::Kind::Lossy } else { data_packet::Kind::Reliable };
+    #[expect(deprecated)] // where old clients look
+    let packet = DataPacket { kind: kind.into(), value: Some(Value::User(user)), ..DataPacket::default() };
+    packet.encode_to_vec()
+}
+
 /// The receivers: those of the packet, else those that its user packet names in fields of old clients.
 fn destinations(packet: DataPacket) -> (Vec<String>, Vec<String>) {
     let mut identities = packet.destination_identities;
@@ -220,7 +235,6 @@ mod tests {
     use livekit_protocol::EncryptedPacket;
     use livekit_protocol::MetricsBatch;
     use livekit_protocol::Transcription;
-    use livekit_protocol::UserPacket;
 
     use super::super::dice::Dice;
     use super::*;
@@ -279,6 +293,14 @@ mod tests {
         let packet = DataPacket::decode(&out.bytes[..]).unwrap();
         assert_eq!((packet.participant_identity.as_str(), packet.participant_sid.as_str()), ("", ""));
         assert!(!out.bytes.windows(6).any(|window| window == b"forged"));
+    }
+
+    #[test]
+    fn the_server_speaks_in_its_own_name() {
+        let out = |delivery| DataPacket::decode(&packet(b"words", Some("chat"), Some(&[7; 16]), delivery)[..]).unwrap();
+        let user = UserPacket { payload: b"words".to_vec(), topic: Some("chat".into()), nonce: vec![7; 16], ..UserPacket::default() };
+        assert_eq!(out(Delivery::Reliable), DataPacket { value: Some(Value::User(user)), ..DataPacket::default() });
+        assert_eq!(out(Delivery::Lossy).kind, 1);
     }
 
     #[test]

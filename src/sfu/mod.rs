@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod data;
+pub mod data_track;
 pub mod descriptor;
 pub mod fmtp;
 pub mod frame;

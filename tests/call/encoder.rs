@@ -32,6 +32,7 @@ pub fn grants(identity: &str) -> Grants {
 pub fn grants_in(room: &str, identity: &str) -> Grants {
     Grants {
         tenant: TenantId::new("default").unwrap(),
+        issuer: "key".to_owned(),
         identity: Identity::new(identity).ok(),
         name: String::new(),
         room: RoomName::new(room).ok(),

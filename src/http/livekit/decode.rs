@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use crate::model::ids::{Identity, Sid};
 use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSettings, TrackSource, VideoLayer};
-use crate::room::command::{AddTrack, Leg, Scenario, Signal, SubscriptionRule, SubscriptionRules, SyncState};
+use crate::room::command::{AddTrack, Leg, PublishData, Scenario, Signal, SubscriptionRule, SubscriptionRules, SyncState};
 
 /// Largest message on the WebSocket in bytes.
 pub const MESSAGE_MAX: usize = 256 * 1024;
@@ -88,6 +88,9 @@ fn incoming(request: lk::SignalRequest) -> Result<Incoming, SignalError> {
         Some(Message::SubscriptionPermission(permission)) => Signal::SubscriptionPermission(rules(&permission)?),
         Some(Message::SyncState(state)) => Signal::SyncState(sync_state(&state)?),
         Some(Message::UpdateMetadata(update)) => update_metadata(update)?,
+        Some(Message::PublishDataTrackRequest(request)) => Signal::PublishData(publish_data(request)),
+        Some(Message::UnpublishDataTrackRequest(request)) => Signal::UnpublishData { handle: request.pub_handle },
+        Some(Message::UpdateDataSubscription(update)) => Signal::DataSubscription(data_subscription(&update)?),
         Some(Message::Leave(_)) => Signal::Leave,
         Some(Message::Simulate(scenario)) => Signal::Simulate(simulation(scenario)),
         Some(Message::Ping(_)) => return Ok(Incoming::Ping),
@@ -184,7 +187,21 @@ pub(super) fn add_track(request: lk::AddTrackRequest) -> Result<AddTrack, Signal
     })
 }
 
-fn track_source(source: lk::TrackSource) -> TrackSource {
+/// A data track to be published. The room checks it, so that the refusal names it.
+fn publish_data(request: lk::PublishDataTrackRequest) -> PublishData {
+    let encryption = encryption(request.encryption());
+    let typing = lk::DataTrackInfo { frame_encoding: request.frame_encoding, schema: request.schema, ..lk::DataTrackInfo::default() }
+        .encode_to_vec();
+    PublishData { handle: request.pub_handle, name: request.name, encryption, typing }
+}
+
+fn data_subscription(update: &lk::UpdateDataSubscription) -> Result<Vec<(Sid, bool)>, SignalError> {
+    few(&update.updates, SIDS_MAX, "the list of data tracks")?;
+    update.updates.iter().map(|update| Ok((sid(&update.track_sid)?, update.subscribe))).collect()
+}
+
+/// What a track shows.
+pub fn track_source(source: lk::TrackSource) -> TrackSource {
     match source {
         lk::TrackSource::Unknown => TrackSource::Unknown,
         lk::TrackSource::Camera => TrackSource::Camera,

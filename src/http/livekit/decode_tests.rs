@@ -40,6 +40,31 @@ fn candidates_come_as_json() {
     assert_eq!(signal(Message::Trickle(last)), Signal::Trickle { leg: Leg::Publisher, candidate: String::new() });
 }
 
+#[test]
+fn data_tracks_come_with_what_is_said_of_their_frames() {
+    use lk::data_track_frame_encoding::Value;
+    let typing = lk::DataTrackFrameEncoding { value: Some(Value::Custom("pulse".into())) };
+    let request = lk::PublishDataTrackRequest {
+        pub_handle: 70_000,
+        name: "pulse".into(),
+        encryption: lk::encryption::Type::Gcm.into(),
+        frame_encoding: Some(typing.clone()),
+        schema: None,
+    };
+    let Signal::PublishData(track) = signal(Message::PublishDataTrackRequest(request)) else { panic!() };
+    assert_eq!((track.handle, track.name.as_str(), track.encryption), (70_000, "pulse", Encryption::Gcm), "the room refuses it by name");
+    assert_eq!(lk::DataTrackInfo::decode(track.typing.as_slice()).unwrap().frame_encoding, Some(typing));
+    let request = Message::UnpublishDataTrackRequest(lk::UnpublishDataTrackRequest { pub_handle: 7 });
+    assert_eq!(signal(request), Signal::UnpublishData { handle: 7 });
+    let update = |sid: &str, subscribe| lk::update_data_subscription::Update { track_sid: sid.into(), subscribe, options: None };
+    let updates = |updates| Message::UpdateDataSubscription(lk::UpdateDataSubscription { updates });
+    let expected = vec![(Sid::from_client("DTR_1"), true), (Sid::from_client("DTR_2"), false)];
+    assert_eq!(signal(updates(vec![update("DTR_1", true), update("DTR_2", false)])), Signal::DataSubscription(expected));
+    let many = vec![update("DTR_1", true); SIDS_MAX + 1];
+    assert_eq!(decoded(updates(many)), Err(SignalError::TooLong("the list of data tracks")));
+    assert_eq!(decoded(updates(vec![update(&"x".repeat(TEXT_MAX + 1), true)])), Err(SignalError::TooLong("an id")));
+}
+
 fn camera() -> lk::AddTrackRequest {
     let layer =
         |quality: lk::VideoQuality, width| lk::VideoLayer { quality: quality.into(), width, height: 90, bitrate: 5, ..Default::default() };

@@ -4,11 +4,12 @@ use livekit_protocol as lk;
 use lk::signal_response::Message;
 
 use super::views;
+use crate::access::key::Secret;
 use crate::model::ids::Sid;
 use crate::model::media::{Codec, Quality};
 use crate::room::command::Layout;
 use crate::room::notice::{
-    Description, Joined, LeaveAction, LeaveReason, Notice, Outcome, QualityLevel, QualityView, SpeakerView, StreamView,
+    DataHandle, Description, Joined, LeaveAction, LeaveReason, Notice, Outcome, QualityLevel, QualityView, SpeakerView, StreamView,
 };
 
 /// Seconds between a client's pings.
@@ -35,10 +36,12 @@ pub struct About {
     pub sif_trailer: Vec<u8>,
     /// Where the client finds the relay; only the first message says it.
     pub ice_servers: Vec<lk::IceServer>,
+    /// The signed form of a token that the client is to get.
+    pub token: Option<Secret>,
 }
 
-/// A notice as the message that says it. `None` for what LiveKit's protocol has no word for: rooms of mode p2p have a
-/// protocol of their own.
+/// A notice as the message that says it. `None` for what LiveKit's protocol has no word for, as rooms of mode p2p have a
+/// protocol of their own, and for a token that nobody has signed.
 pub fn encode(notice: Notice, about: About) -> Option<Message> {
     Some(match notice {
         Notice::Joined(joined) => Message::Join(join(&joined, about)),
@@ -79,6 +82,15 @@ pub fn encode(notice: Notice, about: About) -> Option<Message> {
         }
         Notice::Watched { track, codec, best } => Message::SubscribedQualityUpdate(watched(&track, codec, best)),
         Notice::Response { request_id, outcome } => response(request_id, outcome, text(outcome)),
+        Notice::DataTrackPublished(track) => {
+            Message::PublishDataTrackResponse(lk::PublishDataTrackResponse { info: Some(views::data_track(&track)) })
+        }
+        Notice::DataTrackUnpublished(track) => {
+            Message::UnpublishDataTrackResponse(lk::UnpublishDataTrackResponse { info: Some(views::data_track(&track)) })
+        }
+        Notice::DataTrackRefused { handle, publish, outcome } => data_track_refused(handle, publish, outcome),
+        Notice::DataHandles(handles) => Message::DataTrackSubscriberHandles(data_handles(handles)),
+        Notice::Token(_) => Message::RefreshToken(about.token?.expose().to_owned()),
         Notice::Partner(_) | Notice::FromPartner(_) => return None,
     })
 }
@@ -161,6 +173,34 @@ fn watched(track: &Sid, codec: Codec, best: Option<Quality>) -> lk::SubscribedQu
     }
 }
 
+fn data_handles(handles: Vec<DataHandle>) -> lk::DataTrackSubscriberHandles {
+    let handle = |one: DataHandle| {
+        let track = lk::data_track_subscriber_handles::PublishedDataTrack {
+            publisher_identity: one.publisher.as_str().to_owned(),
+            publisher_sid: one.publisher_sid.to_string(),
+            track_sid: one.track.to_string(),
+        };
+        (u32::from(one.handle), track)
+    };
+    lk::DataTrackSubscriberHandles { sub_handles: handles.into_iter().map(handle).collect() }
+}
+
+/// Clients know by the request within which of their data tracks is meant.
+fn data_track_refused(pub_handle: u32, publish: bool, outcome: Outcome) -> Message {
+    use lk::request_response::Request;
+    let request = if publish {
+        Request::PublishDataTrack(lk::PublishDataTrackRequest { pub_handle, ..lk::PublishDataTrackRequest::default() })
+    } else {
+        Request::UnpublishDataTrack(lk::UnpublishDataTrackRequest { pub_handle })
+    };
+    Message::RequestResponse(lk::RequestResponse {
+        reason: reason(outcome).into(),
+        message: text(outcome).to_owned(),
+        request: Some(request),
+        ..lk::RequestResponse::default()
+    })
+}
+
 fn text(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok => "",
@@ -168,23 +208,34 @@ fn text(outcome: Outcome) -> &'static str {
         Outcome::NotAllowed => "the token or the room's rules do not allow it",
         Outcome::LimitExceeded => "a limit is reached",
         Outcome::Invalid => "the request makes no sense",
+        Outcome::InvalidHandle => "the number of a data track must be between 1 and 65535",
+        Outcome::InvalidName => "the name of a data track must have 1 to 256 bytes",
+        Outcome::DuplicateHandle => "there is a data track of this number already: take another number",
+        Outcome::DuplicateName => "there is a data track of this name already: take another name",
         Outcome::EncryptionRequired => "the room requires end-to-end encryption, which the track does not declare",
     }
 }
 
-/// The outcome of a client's request; `message` says it to a person.
-pub fn response(request_id: u32, outcome: Outcome, message: &str) -> Message {
+fn reason(outcome: Outcome) -> lk::request_response::Reason {
     use lk::request_response::Reason;
-    let reason = match outcome {
+    match outcome {
         Outcome::Ok => Reason::Ok,
         Outcome::NotFound => Reason::NotFound,
         Outcome::NotAllowed | Outcome::EncryptionRequired => Reason::NotAllowed,
         Outcome::LimitExceeded => Reason::LimitExceeded,
         Outcome::Invalid => Reason::InvalidRequest,
-    };
+        Outcome::InvalidHandle => Reason::InvalidHandle,
+        Outcome::InvalidName => Reason::InvalidName,
+        Outcome::DuplicateHandle => Reason::DuplicateHandle,
+        Outcome::DuplicateName => Reason::DuplicateName,
+    }
+}
+
+/// The outcome of a client's request; `message` says it to a person.
+pub fn response(request_id: u32, outcome: Outcome, message: &str) -> Message {
     Message::RequestResponse(lk::RequestResponse {
         request_id,
-        reason: reason.into(),
+        reason: reason(outcome).into(),
         message: message.to_owned(),
         ..lk::RequestResponse::default()
     })

@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::*;
 use crate::model::ids::{Identity, RoomName, Sid};
 use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, VideoLayer};
-use crate::room::notice::{ParticipantState, ParticipantView, Permission, RoomView, TrackView};
+use crate::room::notice::{DataTrackView, ParticipantState, ParticipantView, Permission, RoomView, TrackView};
 
 fn read_back(notice: Notice) -> Message {
     let bytes =
@@ -62,6 +62,7 @@ fn participant() -> ParticipantView {
         state: ParticipantState::Disconnected,
         left: Some(LeaveReason::Removed),
         tracks: vec![camera()],
+        data_tracks: Vec::new(),
         metadata: String::new(),
         attributes: BTreeMap::from([("k".into(), "v".into())]),
         joined_at_ms: 1_700_000_000_123,
@@ -204,4 +205,59 @@ fn small_notices_carry_their_fields() {
     let notice = Notice::SubscriptionPermission { participant: who, track: sid, allowed: true };
     let Message::SubscriptionPermissionUpdate(update) = read_back(notice) else { panic!() };
     assert_eq!((update.participant_sid.as_str(), update.track_sid.as_str(), update.allowed), ("PA_1", "TR_1", true));
+}
+
+fn pulse() -> DataTrackView {
+    let encoding = lk::DataTrackFrameEncoding { value: Some(lk::data_track_frame_encoding::Value::Custom("pulse".into())) };
+    let typing = lk::DataTrackInfo { frame_encoding: Some(encoding), ..Default::default() }.encode_to_vec();
+    DataTrackView { sid: Sid::from_client("DTR_1"), handle: 7, name: "pulse".into(), encryption: Encryption::Gcm, typing }
+}
+
+#[test]
+fn data_tracks_are_told_to_publishers_and_receivers() {
+    let Message::PublishDataTrackResponse(answer) = read_back(Notice::DataTrackPublished(pulse())) else { panic!() };
+    let info = answer.info.unwrap();
+    assert_eq!((info.pub_handle, info.sid.as_str(), info.name.as_str()), (7, "DTR_1", "pulse"));
+    assert!(info.encryption() == lk::encryption::Type::Gcm && info.frame_encoding.is_some());
+    let Message::UnpublishDataTrackResponse(answer) = read_back(Notice::DataTrackUnpublished(pulse())) else { panic!() };
+    assert_eq!(answer.info.as_ref(), Some(&info));
+    let everybody = Notice::Participants(vec![ParticipantView { data_tracks: vec![pulse()], ..participant() }]);
+    let Message::Update(update) = read_back(everybody) else { panic!() };
+    assert_eq!(update.participants[0].data_tracks, [info]);
+    // What cannot be read describes nothing.
+    let odd = Notice::DataTrackPublished(DataTrackView { typing: vec![0xff], ..pulse() });
+    let Message::PublishDataTrackResponse(answer) = read_back(odd) else { panic!() };
+    assert_eq!(answer.info.unwrap().frame_encoding, None);
+    let handle = DataHandle {
+        handle: 3,
+        publisher: Identity::new("i").unwrap(),
+        publisher_sid: Sid::from_client("PA_1"),
+        track: Sid::from_client("DTR_1"),
+    };
+    let Message::DataTrackSubscriberHandles(handles) = read_back(Notice::DataHandles(vec![handle])) else { panic!() };
+    let known = &handles.sub_handles[&3];
+    assert_eq!((known.publisher_identity.as_str(), known.publisher_sid.as_str(), known.track_sid.as_str()), ("i", "PA_1", "DTR_1"));
+}
+
+#[test]
+fn refusals_name_the_data_track() {
+    use lk::request_response::{Reason, Request};
+    let refused = |publish, outcome| match read_back(Notice::DataTrackRefused { handle: 7, publish, outcome }) {
+        Message::RequestResponse(response) => (response.reason(), response.message.is_empty(), response.request.unwrap()),
+        other => panic!("{other:?}"),
+    };
+    let wanted = Request::PublishDataTrack(lk::PublishDataTrackRequest { pub_handle: 7, ..Default::default() });
+    let table = [
+        (Outcome::NotAllowed, Reason::NotAllowed),
+        (Outcome::InvalidHandle, Reason::InvalidHandle),
+        (Outcome::InvalidName, Reason::InvalidName),
+        (Outcome::DuplicateHandle, Reason::DuplicateHandle),
+        (Outcome::DuplicateName, Reason::DuplicateName),
+        (Outcome::LimitExceeded, Reason::LimitExceeded),
+    ];
+    for (outcome, reason) in table {
+        assert_eq!(refused(true, outcome), (reason, false, wanted.clone()));
+    }
+    let gone = Request::UnpublishDataTrack(lk::UnpublishDataTrackRequest { pub_handle: 7 });
+    assert_eq!(refused(false, Outcome::NotFound), (Reason::NotFound, false, gone));
 }

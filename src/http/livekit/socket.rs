@@ -84,13 +84,16 @@ pub async fn serve(socket: WebSocket, mut connection: Connection, state: AppStat
     socket::close(wire.socket, close).await;
 }
 
-/// What the first notice tells of the server.
+/// What a notice tells that the core does not know.
 fn about(notice: &Notice, connection: &Connection, state: &AppState, reached: Option<&Reached>) -> About {
-    if !matches!(notice, Notice::Joined(_) | Notice::Reconnected) {
-        return About::default();
+    match notice {
+        Notice::Joined(_) | Notice::Reconnected => {
+            let servers = ice::for_session(state, connection.relay(), reached);
+            About { sif_trailer: state.sif_trailer().to_vec(), ice_servers: ice::wire(&servers), token: None }
+        }
+        Notice::Token(grants) => About { token: state.keyring().reissue(grants), ..About::default() },
+        _ => About::default(),
     }
-    let servers = ice::for_session(state, connection.relay(), reached);
-    About { sif_trailer: state.sif_trailer().to_vec(), ice_servers: ice::wire(&servers) }
 }
 
 async fn tell(wire: &mut Wire, notice: Notice, about: About) -> Result<(), Close> {

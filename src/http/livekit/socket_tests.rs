@@ -16,6 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::*;
 use crate::http::testing;
 use crate::io::control::{ControlCall, Opened};
+use crate::model::grants::Grants;
 use crate::model::ids::{SessionId, Sid};
 use crate::node::request::{ConnId, Connect, Connected, Refusal};
 use crate::room::command::Layout;
@@ -97,6 +98,20 @@ async fn notices_go_out_while_signals_come_in() {
     let Some(ControlCall::Signal(ConnId(4), Signal::Mute { muted: true, .. })) = server.calls.recv().await else { panic!() };
     drop(client);
     assert!(matches!(server.calls.recv().await, Some(ControlCall::Closed(ConnId(4)))));
+}
+
+#[tokio::test]
+async fn fresh_tokens_are_signed_by_the_first_ones_key() {
+    let mut server = server(crate::http::router).await;
+    let (opened, notices) = opened();
+    let (client, connect) = server.open("/rtc", Ok(opened)).await;
+    let mut client = client.unwrap();
+    let grants = Grants { name: "Erika".into(), expires_at: testing::NOW + 600, ..connect.grants };
+    let revoked = Grants { issuer: "gone".into(), ..grants.clone() };
+    notices.send(Notice::Token(Box::new(revoked))).await.unwrap();
+    notices.send(Notice::Token(Box::new(grants.clone()))).await.unwrap();
+    let Response::RefreshToken(token) = hear_back(&mut client).await else { panic!() };
+    assert_eq!(server.state.keyring().verify(&token, testing::NOW + 599), Ok(grants), "nothing is said for a key that is gone");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Rooms, participants, tracks as LiveKit writes them, for the WebSocket as for `RoomService`.
 
 use livekit_protocol as lk;
+use prost::Message as _;
 
 use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, VideoLayer};
-use crate::room::notice::{LeaveReason, ParticipantState, ParticipantView, Permission, RoomView, TrackView};
+use crate::room::notice::{DataTrackView, LeaveReason, ParticipantState, ParticipantView, Permission, RoomView, TrackView};
 
 /// Codecs that clients may publish.
 const PUBLISHABLE: [Codec; 5] = [Codec::Opus, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1];
@@ -50,6 +51,7 @@ pub fn participant(view: &ParticipantView) -> lk::ParticipantInfo {
         identity: view.identity.as_str().to_owned(),
         state: state.into(),
         tracks: view.tracks.iter().map(track).collect(),
+        data_tracks: view.data_tracks.iter().map(data_track).collect(),
         metadata: view.metadata.clone(),
         joined_at: signed(view.joined_at_ms / 1000),
         joined_at_ms: signed(view.joined_at_ms),
@@ -91,11 +93,6 @@ pub fn track(view: &TrackView) -> lk::TrackInfo {
         MediaKind::Audio => lk::TrackType::Audio,
         MediaKind::Video => lk::TrackType::Video,
     };
-    let encryption = match view.encryption {
-        Encryption::None => lk::encryption::Type::None,
-        Encryption::Gcm => lk::encryption::Type::Gcm,
-        Encryption::Custom => lk::encryption::Type::Custom,
-    };
     #[expect(deprecated)] // clients in the field still read these fields
     lk::TrackInfo {
         sid: view.sid.to_string(),
@@ -113,10 +110,32 @@ pub fn track(view: &TrackView) -> lk::TrackInfo {
         codecs: codecs.into_iter().collect(),
         stereo: view.stereo,
         disable_red: view.disable_red,
-        encryption: encryption.into(),
+        encryption: encryption(view.encryption).into(),
         stream: view.stream.clone(),
         audio_features: view.audio_features.clone(),
         ..lk::TrackInfo::default()
+    }
+}
+
+/// A published data track.
+pub fn data_track(view: &DataTrackView) -> lk::DataTrackInfo {
+    // What cannot be read describes nothing.
+    let typing = lk::DataTrackInfo::decode(view.typing.as_slice()).unwrap_or_default();
+    lk::DataTrackInfo {
+        pub_handle: view.handle.into(),
+        sid: view.sid.to_string(),
+        name: view.name.clone(),
+        encryption: encryption(view.encryption).into(),
+        frame_encoding: typing.frame_encoding,
+        schema: typing.schema,
+    }
+}
+
+fn encryption(declared: Encryption) -> lk::encryption::Type {
+    match declared {
+        Encryption::None => lk::encryption::Type::None,
+        Encryption::Gcm => lk::encryption::Type::Gcm,
+        Encryption::Custom => lk::encryption::Type::Custom,
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Caller, Control, ControlOutput, p2p};
 impl Control {
     pub(super) fn connect(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) {
         let resume = connect.resume.is_some();
-        let result = if resume { self.resume(caller, conn, connect) } else { self.join(caller, conn, connect, now) };
+        let result = if resume { self.resume(caller, conn, connect, now) } else { self.join(caller, conn, connect, now) };
         let label = match &result {
             Ok(()) if resume => "resumed",
             Ok(()) => "ok",
@@ -105,7 +105,7 @@ impl Control {
         Err(refusal)
     }
 
-    fn resume(&mut self, caller: Caller, conn: ConnId, connect: Connect) -> Result<(), Refusal> {
+    fn resume(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) -> Result<(), Refusal> {
         let name = self.may_join(&connect.grants)?;
         let sid = connect.resume.ok_or(Refusal::NoSession)?;
         let (key, room) = self.entry(&connect.grants, &name).map_err(|_| Refusal::NoSession)?;
@@ -123,7 +123,7 @@ impl Control {
         let relay = self.relay_user(key, session, connect.grants.identity.as_ref());
         self.out.push_back(ControlOutput::Connected(caller, Ok(Connected { session, resumed: true, relay })));
         self.with_room(key, |room, _, out| {
-            room.resume(session, out);
+            room.resume(session, now, out);
             if let Some(state) = &connect.sync {
                 room.sync_state(session, state, out);
             }

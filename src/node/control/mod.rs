@@ -2,6 +2,7 @@
 
 mod fault;
 mod join;
+mod moderate;
 mod p2p;
 mod requests;
 mod rooms;

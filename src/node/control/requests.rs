@@ -47,6 +47,14 @@ impl Control {
             Request::Participant { grants, room, identity } => self.participant(&grants, &room, &identity),
             Request::RemoveParticipant { grants, room, identity } => self.remove_participant(&grants, &room, &identity, now),
             Request::Mute { grants, room, identity, track, muted } => self.mute(&grants, &room, &identity, track.as_ref(), muted),
+            Request::UpdateParticipant { grants, room, identity, profile, permission } => {
+                self.update_participant(&grants, &room, &identity, (profile, permission.as_ref()), now)
+            }
+            Request::UpdateSubscriptions { grants, room, identity, tracks, subscribe } => {
+                self.update_subscriptions(&grants, &room, &identity, &tracks, subscribe)
+            }
+            Request::SendData { grants, room, message } => self.send_data(&grants, &room, message),
+            Request::UpdateRoom { grants, room, metadata } => self.update_room(&grants, &room, metadata),
             Request::Invite { grants, room } => self.moderated(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
             Request::EndMedia { grants, room, of, resource } => self.end_media(&grants, &room, of.as_ref(), &resource, now),
             Request::CreateRoom { .. }
@@ -76,14 +84,14 @@ impl Control {
     }
 
     /// A room that the caller may moderate.
-    fn moderated(&self, grants: &Grants, name: &RoomName) -> Result<(RoomKey, &Room), Refusal> {
+    pub(super) fn moderated(&self, grants: &Grants, name: &RoomName) -> Result<(RoomKey, &Room), Refusal> {
         if !grants.may_moderate(name) {
             return Err(Refusal::NotAllowed("roomAdmin for this room"));
         }
         self.entry(grants, name)
     }
 
-    fn someone(&self, grants: &Grants, name: &RoomName, identity: &Identity) -> Result<(RoomKey, &Room, SessionId), Refusal> {
+    pub(super) fn someone(&self, grants: &Grants, name: &RoomName, identity: &Identity) -> Result<(RoomKey, &Room, SessionId), Refusal> {
         let (key, room) = self.moderated(grants, name)?;
         let session = room.session_of(identity).ok_or(Refusal::ParticipantNotFound)?;
         Ok((key, room, session))
@@ -113,7 +121,7 @@ impl Control {
         Ok(Some(Reply::Done))
     }
 
-    fn participant(&self, grants: &Grants, name: &RoomName, identity: &Identity) -> Result<Reply, Refusal> {
+    pub(super) fn participant(&self, grants: &Grants, name: &RoomName, identity: &Identity) -> Result<Reply, Refusal> {
         let (_, room, _) = self.someone(grants, name, identity)?;
         let found = room.participants().into_iter().find(|participant| participant.identity == *identity);
         found.map(|participant| Reply::Participants(vec![participant])).ok_or(Refusal::ParticipantNotFound)

@@ -129,7 +129,7 @@ impl Worker {
             Event::KeyframeRequest(request) => self.keyframe_requested(index, request),
             Event::ChannelOpen(channel, label) => self.channel_open(index, channel, &label),
             Event::ChannelClose(channel) => self.channel_close(index, channel),
-            Event::ChannelData(data) => self.data(index, &data),
+            Event::ChannelData(data) => self.data(index, data),
             Event::EgressBitrateEstimate(kind) => {
                 let now = self.now;
                 if let Some(peer) = self.peer_mut(index) {

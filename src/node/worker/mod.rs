@@ -2,6 +2,7 @@
 
 mod budget;
 mod data;
+mod data_tracks;
 mod datagram;
 mod drain;
 mod estimate;

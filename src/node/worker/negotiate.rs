@@ -15,7 +15,7 @@ use crate::room::command::Leg;
 use crate::room::media::{MediaEvent, TrackSpec};
 
 use super::Worker;
-use super::data::{LOSSY, RELIABLE};
+use super::data::{DATA_TRACK, LOSSY, RELIABLE};
 use super::rooms::MediaTrack;
 
 /// Most media sections of an offer of ours; one more carries data.
@@ -391,12 +391,14 @@ fn plan_offer(peer: &mut Peer, restart: bool, chance: &mut crate::model::chance:
     let first = peer.offer_id == 0;
     let mut api = peer.rtc.sdp_api();
     if first {
-        api.add_channel_with_config(ChannelConfig {
-            label: LOSSY.into(),
-            ordered: false,
-            reliability: Reliability::MaxRetransmits { retransmits: 0 },
-            ..ChannelConfig::default()
-        });
+        for label in [LOSSY, DATA_TRACK] {
+            api.add_channel_with_config(ChannelConfig {
+                label: label.into(),
+                ordered: false,
+                reliability: Reliability::MaxRetransmits { retransmits: 0 },
+                ..ChannelConfig::default()
+            });
+        }
         api.add_channel(RELIABLE.into());
     }
     if restart {

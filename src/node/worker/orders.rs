@@ -29,8 +29,9 @@ impl Worker {
     fn room_concerned(&self, command: &MediaCommand) -> Option<RoomIndex> {
         let session = match command {
             MediaCommand::OpenRoom { .. } | MediaCommand::CloseRoom { .. } | MediaCommand::EndRelay { .. } => return None,
-            MediaCommand::AddSession { room, .. } => return self.by_key.get(room).copied(),
+            MediaCommand::AddSession { room, .. } | MediaCommand::SendData { room, .. } => return self.by_key.get(room).copied(),
             MediaCommand::RemoveSession { session }
+            | MediaCommand::SetRights { session, .. }
             | MediaCommand::Offer { session, .. }
             | MediaCommand::Answer { session, .. }
             | MediaCommand::Trickle { session, .. }
@@ -41,6 +42,10 @@ impl Worker {
             | MediaCommand::SetMuted { session, .. }
             | MediaCommand::Subscribe { session, .. }
             | MediaCommand::Unsubscribe { session, .. }
+            | MediaCommand::AddDataTrack { session, .. }
+            | MediaCommand::RemoveDataTrack { session, .. }
+            | MediaCommand::SubscribeData { session, .. }
+            | MediaCommand::UnsubscribeData { session, .. }
             | MediaCommand::Settings { session, .. } => session,
         };
         self.sessions.get(session).map(|session| session.room)
@@ -53,6 +58,12 @@ impl Worker {
             MediaCommand::AddSession { session, room, sid, identity, layout, rights } => {
                 self.add_session(session, room, &sid, identity, layout, rights);
             }
+            MediaCommand::SetRights { session, rights } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.rights = rights;
+                }
+            }
+            MediaCommand::SendData { room, message } => self.send_data(room, &message),
             MediaCommand::RemoveSession { session } => self.remove_session(session),
             MediaCommand::EndRelay { group, person, may_return } => {
                 let moment = self.moment();
@@ -68,6 +79,10 @@ impl Worker {
             MediaCommand::SetMuted { session, track, muted } => self.set_muted(session, &track, muted),
             MediaCommand::Subscribe { session, track, publisher } => self.subscribe(session, &track, publisher),
             MediaCommand::Unsubscribe { session, track } => self.unsubscribe(session, &track),
+            MediaCommand::AddDataTrack { session, track, handle } => self.add_data_track(session, track, handle),
+            MediaCommand::RemoveDataTrack { session, track } => self.remove_data_track(session, &track),
+            MediaCommand::SubscribeData { session, track, handle } => self.subscribe_data(session, &track, handle),
+            MediaCommand::UnsubscribeData { session, track } => self.unsubscribe_data(session, &track),
             MediaCommand::Settings { session, track, settings } => self.settings(session, &track, settings),
         }
     }
@@ -110,6 +125,7 @@ impl Worker {
         self.leave_receivers(session.room, &[session.publisher, session.subscriber]);
         if let Some(room) = self.room_mut(session.room) {
             room.sessions.retain(|other| *other != id);
+            room.forget_data(id);
             room.speakers.remove(id.0);
         }
         self.remove_peer(session.publisher);

@@ -37,12 +37,23 @@ pub(super) struct MediaTrack {
     pub receivers: Vec<(PeerIndex, usize)>,
 }
 
+/// A published data track.
+pub(super) struct DataTrack {
+    pub sid: Sid,
+    pub session: SessionId,
+    /// The number that its packets bear when they come.
+    pub handle: u16,
+    /// Who receives it, and under which number.
+    pub receivers: Vec<(SessionId, u16)>,
+}
+
 /// A room while it lives.
 pub(super) struct MediaRoom {
     pub key: RoomKey,
     pub require_encryption: bool,
     pub sessions: Vec<SessionId>,
     pub tracks: Vec<Option<MediaTrack>>,
+    pub data_tracks: Vec<DataTrack>,
     pub speakers: SpeakerWatch,
     /// Who spoke last.
     pub foremost: Option<SessionId>,
@@ -57,6 +68,7 @@ impl MediaRoom {
             require_encryption,
             sessions: Vec::new(),
             tracks: Vec::new(),
+            data_tracks: Vec::new(),
             speakers: SpeakerWatch::default(),
             foremost: None,
             queued: None,

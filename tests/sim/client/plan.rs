@@ -40,6 +40,7 @@ pub fn admin(room: Option<usize>) -> Grants {
 fn grants(identity: Option<Identity>, room: Option<usize>) -> Grants {
     Grants {
         tenant: tenant(),
+        issuer: "key".to_owned(),
         identity,
         name: String::new(),
         room: room.map(room_name),

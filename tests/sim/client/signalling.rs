@@ -140,6 +140,11 @@ impl Client {
             | Notice::Speakers(_)
             | Notice::Quality(_)
             | Notice::Room(_)
+            | Notice::Token(_)
+            | Notice::DataTrackPublished(_)
+            | Notice::DataTrackUnpublished(_)
+            | Notice::DataTrackRefused { .. }
+            | Notice::DataHandles(_)
             | Notice::SubscriptionPermission { .. }
             | Notice::Response { .. }
             | Notice::Partner(_)

@@ -15,13 +15,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::auth::{self, AuthError};
-use super::extract::{JSON_MAX, is_media_type, read};
+use super::extract::{is_media_type, read};
 use super::livekit::views;
 use super::state::AppState;
 use super::{cors, error::Problem};
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, Sid};
 use crate::node::request::{Refusal, Reply, Request, RoomOrigin, RoomSpec};
+
+mod moderate;
+
+/// Largest body of a request in bytes: the longest metadata as JSON that escapes every other byte.
+pub const BODY_MAX: usize = 128 * 1024;
 
 /// The routes of Twirp.
 pub fn routes() -> Router<AppState> {
@@ -118,7 +123,7 @@ async fn open(state: AppState, method: &str, parts: &Parts, body: Body) -> Resul
         return Err(bad_route("the content type must be application/json or application/protobuf"));
     };
     let grants = auth::grants(&state, &parts.headers, None)?;
-    let body = read(&parts.headers, body, JSON_MAX).await.map_err(|problem: Problem| Failure::invalid(problem.detail()))?;
+    let body = read(&parts.headers, body, BODY_MAX).await.map_err(|problem: Problem| Failure::invalid(problem.detail()))?;
     Ok(Call { state, grants, form, body: body.to_vec() })
 }
 
@@ -131,13 +136,13 @@ async fn dispatch(method: &str, call: Call) -> Result<Response, Failure> {
         "GetParticipant" => get_participant(call).await,
         "RemoveParticipant" => remove_participant(call).await,
         "MutePublishedTrack" => mute_published_track(call).await,
-        "UpdateParticipant"
-        | "UpdateSubscriptions"
-        | "SendData"
-        | "UpdateRoomMetadata"
-        | "ForwardParticipant"
-        | "MoveParticipant"
-        | "PerformRpc" => Err(Failure::new(501, "unimplemented", "this method is not available in this version")),
+        "UpdateParticipant" => moderate::update_participant(call).await,
+        "UpdateSubscriptions" => moderate::update_subscriptions(call).await,
+        "SendData" => moderate::send_data(call).await,
+        "UpdateRoomMetadata" => moderate::update_room_metadata(call).await,
+        "ForwardParticipant" | "MoveParticipant" | "PerformRpc" => {
+            Err(Failure::new(501, "unimplemented", "this method is not available in this version"))
+        }
         _ => Err(Failure::new(404, "bad_route", "livekit.RoomService has no such method")),
     }
 }
