@@ -5,12 +5,14 @@ mod call;
 mod conceal;
 mod data;
 mod datagram;
+mod descriptor;
 mod framing;
 mod join_request;
 mod offer;
 mod p2p;
 mod payload;
 mod proxy;
+mod rtcp;
 mod sdp;
 mod signal;
 mod token;
@@ -21,16 +23,18 @@ mod whip;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 14] = [
+pub const ENTRIES: [(&str, Entry); 16] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("datagram", datagram::run),
+    ("descriptor", descriptor::run),
     ("framing", framing::run),
     ("join_request", join_request::run),
     ("offer", offer::run),
     ("p2p", p2p::run),
     ("payload", payload::run),
     ("proxy", proxy::run),
+    ("rtcp", rtcp::run),
     ("sdp", sdp::run),
     ("signal", signal::run),
     ("token", token::run),
