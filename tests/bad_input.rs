@@ -13,6 +13,8 @@ mod descriptions;
 mod server_bounds;
 #[path = "bad_input/silence.rs"]
 mod silence;
+#[path = "bad_input/storms.rs"]
+mod storms;
 #[path = "bad_input/stun.rs"]
 mod stun;
 #[path = "bad_input/whip.rs"]

@@ -6,12 +6,14 @@ mod conceal;
 mod data;
 mod data_track;
 mod datagram;
+mod descriptor;
 mod framing;
 mod join_request;
 mod offer;
 mod p2p;
 mod payload;
 mod proxy;
+mod rtcp;
 mod sdp;
 mod signal;
 mod token;
@@ -22,17 +24,19 @@ mod whip;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 15] = [
+pub const ENTRIES: [(&str, Entry); 17] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("data_track", data_track::run),
     ("datagram", datagram::run),
+    ("descriptor", descriptor::run),
     ("framing", framing::run),
     ("join_request", join_request::run),
     ("offer", offer::run),
     ("p2p", p2p::run),
     ("payload", payload::run),
     ("proxy", proxy::run),
+    ("rtcp", rtcp::run),
     ("sdp", sdp::run),
     ("signal", signal::run),
     ("token", token::run),

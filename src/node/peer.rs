@@ -20,24 +20,19 @@ use crate::sfu::descriptor;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::{LayerSelector, Level};
 use crate::sfu::quality::Path;
+use crate::sfu::resends::Resends;
 use crate::sfu::rewrite::{Rewriter, Start};
 
 use super::paths::Paths;
 use super::sdp::{Carried, Ice, Section};
 use super::stream::InStream;
-use super::worker::{Bandwidth, WorkerConfig};
+use super::worker::{Bandwidth, KEPT_MAX, WorkerConfig};
 use crate::turn::{Flow, is_stun};
 
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
 pub(super) const DATA_MAX: u32 = 64 * 1024;
-/// Packets kept for answering NACKs, per video stream; at most a second's worth at 2.5 Mbit/s.
-const RESEND_VIDEO: usize = 300;
-/// For how long, as str0m has it by itself.
-const RESEND_AGE: Duration = Duration::from_secs(3);
-/// What may be sent again, as a part of all that is sent, as str0m has it by itself.
-const RESEND_SHARE: Option<f32> = Some(0.15);
 /// The estimate before the first feedback: what a room of nine needs to see everybody small. Probes find out within a round trip
 /// or two whether there is more.
 pub(super) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
@@ -90,6 +85,8 @@ pub(super) struct OutSection {
     pub routes: Vec<(u8, Option<Route>)>,
     /// The client reads the dependency descriptor. Without it spatial layers of AV1 cannot be told apart.
     pub described: bool,
+    /// How many packets str0m was told to keep for answering NACKs.
+    pub kept: Option<usize>,
     /// Its queue was full: frames were dropped, so that the next must be a keyframe.
     pub clogged: bool,
     /// The client was told that the track is paused.
@@ -115,6 +112,7 @@ impl OutSection {
             settings: TrackSettings::default(),
             routes: Vec::new(),
             described: false,
+            kept: None,
             clogged: false,
             paused: false,
         }
@@ -145,13 +143,6 @@ impl OutSection {
         }
         self.selector.limit(level);
         std::mem::replace(&mut self.paused, level.is_none()) != level.is_none()
-    }
-
-    /// What was sent is not sent again, neither when it is asked for nor to fill up a probe.
-    pub fn forget_sent(&self, rtc: &mut Rtc) {
-        if let Some(stream) = rtc.direct_api().stream_tx_by_mid(self.mid, None) {
-            stream.set_rtx_cache(RESEND_VIDEO, RESEND_AGE, RESEND_SHARE);
-        }
     }
 
     /// Whether its client's network does not carry the track.
@@ -203,6 +194,17 @@ pub(super) struct Channels {
     pub data_track: Option<ChannelId>,
 }
 
+/// What a datagram is that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Checks, handshakes, reports.
+    NoMedia,
+    /// A packet that was written to str0m.
+    Written,
+    /// A resend or padding, which str0m adds by itself.
+    Added,
+}
+
 /// What was written to str0m and has not left yet. It adds resends and padding of its own, with other payload types.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -217,13 +219,15 @@ impl Outbox {
         self.payload_types |= 1 << (*pt & 0x7f);
     }
 
-    /// Notes a datagram that leaves. Returns whether str0m adds something of its own at the moment.
-    pub fn sent(&mut self, datagram: &[u8]) -> bool {
+    /// Notes a datagram that leaves.
+    pub fn sent(&mut self, datagram: &[u8]) -> Leaving {
         // RTP has 128 to 191 in front, and RTCP 192 to 223 behind it (RFC 7983 §7, RFC 5761 §4).
-        let [128..=191, kind @ (0..192 | 224..), ..] = datagram else { return false };
-        let written = self.payload_types & 1 << (kind & 0x7f) != 0;
-        self.unsent = self.unsent.saturating_sub(u32::from(written));
-        !written
+        let [128..=191, kind @ (0..192 | 224..), ..] = datagram else { return Leaving::NoMedia };
+        if self.payload_types & 1 << (kind & 0x7f) == 0 {
+            return Leaving::Added;
+        }
+        self.unsent = self.unsent.saturating_sub(1);
+        Leaving::Written
     }
 
     pub fn is_empty(&self) -> bool {
@@ -277,6 +281,7 @@ pub(super) struct Peer {
     /// Something of str0m's waits to be drained.
     pub ready: bool,
     pub outbox: Outbox,
+    pub resends: Resends,
     /// Until when str0m may be probing what the network carries.
     pub probes_until: Option<Instant>,
     /// The time that str0m has seen: now, or a little ahead of it.
@@ -353,6 +358,7 @@ impl Peer {
             restart: false,
             ready: false,
             outbox: Outbox::default(),
+            resends: Resends::new(now),
             probes_until: None,
             clock: now,
             due: now,
@@ -412,7 +418,7 @@ fn build(creds: IceCreds, config: &WorkerConfig, now: Instant) -> Rtc {
         .set_extension(DESCRIPTOR_ID, descriptor::extension())
         .enable_bwe(Some(FIRST_ESTIMATE))
         .set_stats_interval(Some(STATS_INTERVAL))
-        .set_send_buffer_video(RESEND_VIDEO)
+        .set_send_buffer_video(KEPT_MAX)
         .set_sctp_max_buffered_amount(SCTP_BUFFER)
         .set_sctp_max_message_size(DATA_MAX)
         .build(now);
@@ -459,10 +465,10 @@ mod tests {
         outbox.wrote(Pt::from(96));
         outbox.wrote(Pt::from(111));
         let (video, resent, report, stun) = ([0x90, 0xe0, 0], [0x90, 97, 0], [0x80, 200, 0], [0x01, 0x01, 0]);
-        assert!(!outbox.sent(&report) && !outbox.sent(&stun) && !outbox.sent(&[]));
-        assert!(outbox.sent(&resent) && !outbox.is_empty());
-        assert!(!outbox.sent(&video) && !outbox.is_empty());
-        assert!(!outbox.sent(&[0x80, 0x6f]) && outbox.is_empty());
-        assert!(!outbox.sent(&video) && outbox.is_empty(), "a queue that str0m emptied by itself is no debt");
+        assert_eq!([&report[..], &stun, &[]].map(|bytes| outbox.sent(bytes)), [Leaving::NoMedia; 3]);
+        assert!(outbox.sent(&resent) == Leaving::Added && !outbox.is_empty());
+        assert!(outbox.sent(&video) == Leaving::Written && !outbox.is_empty());
+        assert!(outbox.sent(&[0x80, 0x6f]) == Leaving::Written && outbox.is_empty());
+        assert!(outbox.sent(&video) == Leaving::Written && outbox.is_empty(), "a queue that str0m emptied by itself is no debt");
     }
 }

@@ -12,6 +12,7 @@ pub mod meter;
 mod numbers;
 mod pictures;
 pub mod quality;
+pub mod resends;
 pub mod rewrite;
 pub mod sealed;
 pub mod speaker;

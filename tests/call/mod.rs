@@ -1,6 +1,7 @@
 //! A call in memory, on virtual time: one worker, with str0m clients around it.
 
 pub mod encoder;
+pub mod forge;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -54,18 +55,28 @@ pub fn track(name: &str, mid: &str, kind: MediaKind) -> TrackSpec {
 
 const RIGHTS: MediaRights = MediaRights { publish: true, subscribe: true, data: true, hidden: false };
 
-/// A client with one audio section.
+/// A client with one section.
 pub struct Guest {
     pub session: SessionId,
     pub rtc: Rtc,
     pub address: SocketAddr,
     /// Its section's name.
     pub mid: Mid,
+    /// What seals RTCP as its own.
+    pub keys: forge::Keys,
     /// RTP packets received.
     pub received: u64,
+    /// Bytes of all datagrams received.
+    pub bytes: u64,
+    /// The newest RTP packet received: its stream, its extended number.
+    pub newest: Option<(u32, u64)>,
+    /// Keyframes that it was asked for.
+    pub asked: u64,
     pub connected: bool,
     /// Nothing that it sends arrives.
     pub cut: bool,
+    /// No media that is sent to it arrives.
+    pub deaf: bool,
     /// Every datagram that it sent.
     pub sent: Vec<Vec<u8>>,
     pending: Option<SdpPendingOffer>,
@@ -115,9 +126,14 @@ impl Call {
 
     /// As [`Self::publisher`], by another way of signalling.
     pub fn publisher_by(&mut self, layout: Layout, room: u64, session: u64) -> usize {
+        self.publisher_of(MediaKind::Audio, layout, room, session)
+    }
+
+    /// As [`Self::publisher_by`], with a track of this kind.
+    pub fn publisher_of(&mut self, kind: MediaKind, layout: Layout, room: u64, session: u64) -> usize {
         let id = self.join(room, session, layout);
-        let (guest, sdp) = self.guest(id, Direction::SendOnly);
-        let track = track(&format!("TR_{session}"), &self.guests[guest].mid.to_string(), MediaKind::Audio);
+        let (guest, sdp) = self.guest(id, kind, Direction::SendOnly);
+        let track = track(&format!("TR_{session}"), &self.guests[guest].mid.to_string(), kind);
         self.order(MediaCommand::AddTrack { session: id, track });
         self.order(MediaCommand::Offer { session: id, sdp, id: 1 });
         guest
@@ -125,8 +141,13 @@ impl Call {
 
     /// Lets somebody in who receives the audio track of `from`.
     pub fn subscriber(&mut self, room: u64, session: u64, from: u64) -> usize {
+        self.subscriber_of(MediaKind::Audio, room, session, from)
+    }
+
+    /// As [`Self::subscriber`], with a track of this kind.
+    pub fn subscriber_of(&mut self, kind: MediaKind, room: u64, session: u64, from: u64) -> usize {
         let id = self.join(room, session, Layout::Whep);
-        let (guest, sdp) = self.guest(id, Direction::RecvOnly);
+        let (guest, sdp) = self.guest(id, kind, Direction::RecvOnly);
         self.order(MediaCommand::Subscribe { session: id, track: sid(&format!("TR_{from}")), publisher: sid(&format!("PA_{from}")) });
         self.order(MediaCommand::Offer { session: id, sdp, id: 1 });
         guest
@@ -143,14 +164,37 @@ impl Call {
         call
     }
 
+    /// A room with one who shows, the guest 0, and two who watch, with a keyframe before them.
+    pub fn showing() -> Self {
+        let mut call = Self::new();
+        call.open(1);
+        call.publisher_of(MediaKind::Video, Layout::Whip, 1, 1);
+        call.subscriber_of(MediaKind::Video, 1, 2, 1);
+        call.subscriber_of(MediaKind::Video, 1, 3, 1);
+        call.run(Duration::from_millis(500));
+        // Until it is known what the picture takes, it may be too much for a network of which nothing is known.
+        for _ in 0..150 {
+            call.show(0, true, 500);
+            call.run(Duration::from_millis(20));
+        }
+        call.run(Duration::from_millis(500));
+        assert!(call.guests[1..].iter().all(|guest| guest.received > 20), "the call does not stand");
+        call
+    }
+
     /// A client that is about to offer, with its offer.
-    fn guest(&mut self, session: SessionId, direction: Direction) -> (usize, String) {
+    fn guest(&mut self, session: SessionId, kind: MediaKind, direction: Direction) -> (usize, String) {
         let number = u16::try_from(self.guests.len()).unwrap();
         let address = SocketAddr::from(([198, 51, 100, 1], 40_000 + number));
-        let mut rtc = Rtc::builder().set_rtp_mode(true).build(self.now);
+        let mut rtc = Rtc::builder().set_rtp_mode(true).set_crypto_provider(forge::provider()).build(self.now);
+        let keys = forge::last();
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         let mut api = rtc.sdp_api();
-        let mid = api.add_media(str0m::media::MediaKind::Audio, direction, None, None, None);
+        let kind = match kind {
+            MediaKind::Audio => str0m::media::MediaKind::Audio,
+            MediaKind::Video => str0m::media::MediaKind::Video,
+        };
+        let mid = api.add_media(kind, direction, None, None, None);
         let (offer, pending) = api.apply().unwrap();
         let due = self.now;
         let pending = Some(pending);
@@ -159,9 +203,14 @@ impl Call {
             rtc,
             address,
             mid,
+            keys,
             received: 0,
+            bytes: 0,
+            newest: None,
+            asked: 0,
             connected: false,
             cut: false,
+            deaf: false,
             sent: Vec::new(),
             pending,
             due,
@@ -180,6 +229,27 @@ impl Call {
         let mut api = guest.rtc.direct_api();
         api.stream_tx_by_mid(guest.mid, None).unwrap().write_rtp(RtpWrite::new(opus, seq, time, now, vec![7_u8; 80]));
         guest.due = now;
+    }
+
+    /// Sends one packet of a guest's VP8 track, the whole of a frame.
+    pub fn show(&mut self, guest: usize, key: bool, len: usize) {
+        let now = self.now;
+        let guest = &mut self.guests[guest];
+        guest.spoken += 1;
+        let vp8 = guest.rtc.codec_config().find(|params| params.spec().codec == str0m::format::Codec::Vp8).unwrap().pt();
+        let (seq, time) = (guest.spoken.into(), u32::try_from(guest.spoken * 3_000).unwrap());
+        let mut payload = vec![0x10, u8::from(!key)];
+        payload.resize(len, 7);
+        let rtp = RtpWrite::new(vp8, seq, time, now, payload).marker(true).nackable(true);
+        guest.rtc.direct_api().stream_tx_by_mid(guest.mid, None).unwrap().write_rtp(rtp);
+        guest.due = now;
+    }
+
+    /// RTCP arrives that a guest's keys have sealed.
+    pub fn feed_back(&mut self, guest: usize, rtcp: &[u8]) {
+        let guest = &mut self.guests[guest];
+        let (source, sealed) = (guest.address, guest.keys.seal(rtcp));
+        self.datagram(source, &sealed);
     }
 
     /// A datagram arrives at the worker's own socket.
@@ -229,6 +299,10 @@ impl Call {
 
     fn deliver(&mut self, destination: SocketAddr, bytes: &[u8]) {
         let Some(guest) = self.guests.iter().position(|guest| guest.address == destination) else { return };
+        self.guests[guest].bytes += bytes.len() as u64;
+        if self.guests[guest].deaf && matches!(bytes, [128..=191, 0..192 | 224.., ..]) {
+            return;
+        }
         let Ok(receive) = Receive::new(Protocol::Udp, server(), destination, bytes) else { return };
         let _ = self.guests[guest].rtc.handle_input(Input::Receive(self.now, receive));
         self.drain(guest);
@@ -258,8 +332,12 @@ impl Call {
                     guest.sent.push(transmit.contents.to_vec());
                     sent.push(transmit);
                 }
-                Ok(Output::Event(Event::RtpPacket(_))) => guest.received += 1,
+                Ok(Output::Event(Event::RtpPacket(packet))) => {
+                    guest.received += 1;
+                    guest.newest = guest.newest.max(Some((*packet.header.ssrc, *packet.seq_no)));
+                }
                 Ok(Output::Event(Event::Connected)) => guest.connected = true,
+                Ok(Output::Event(Event::KeyframeRequest(_))) => guest.asked += 1,
                 Ok(Output::Event(_)) => {}
                 Err(_) => {
                     guest.due = now + Duration::from_hours(1);

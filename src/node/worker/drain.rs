@@ -6,7 +6,7 @@ use std::time::Duration;
 use str0m::{Event, Input, Output, PacerReason, Reason};
 
 use crate::model::stats::Direction;
-use crate::node::peer::{Peer, PeerIndex};
+use crate::node::peer::{Leaving, Peer, PeerIndex};
 use crate::room::media::MediaEvent;
 use crate::turn::Flow;
 
@@ -66,7 +66,9 @@ impl Worker {
                 }
                 Ok(Output::Transmit(transmit)) => {
                     let way = peer.way_to(&transmit, otherwise);
-                    extra |= peer.outbox.sent(&transmit.contents);
+                    let leaving = peer.outbox.sent(&transmit.contents);
+                    extra |= leaving == Leaving::Added;
+                    peer.account(leaving, transmit.contents.len());
                     self.transmit_by(way, transmit.contents.into());
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
@@ -160,7 +162,7 @@ impl Worker {
 }
 
 /// Whether packets are being sent at a chosen rate, to see whether they arrive at it.
-fn is_probe(reason: Reason) -> bool {
+pub(super) fn is_probe(reason: Reason) -> bool {
     matches!(reason, Reason::BweProbeControl | Reason::Pacer(PacerReason::Probe1 | PacerReason::Probe2))
 }
 

@@ -66,6 +66,11 @@ impl Bandwidth {
         self.estimate
     }
 
+    /// What str0m was told to send at least, with padding, in bit/s.
+    pub fn least(&self) -> u64 {
+        self.told.0
+    }
+
     /// str0m has a new estimate. To be acted on when str0m is drained, which [`Self::take_news`] tells.
     pub fn estimated(&mut self, kind: &BweKind, now: Instant) {
         match kind {

@@ -17,6 +17,7 @@ use crate::sfu::layers::Decision;
 use crate::sfu::sealed::{Carried, Verdict};
 
 use super::Worker;
+use super::resends::keep;
 use super::rooms::MediaTrack;
 
 /// Longest payload that is forwarded, in bytes: with our header extensions it must fit str0m's buffer of 2,000.
@@ -153,6 +154,10 @@ impl Worker {
             }
             let route = section.route(params, red, shared.packet, peer.rtc.codec_config().params());
             let Some(route) = route else { continue };
+            if shared.kind == MediaKind::Video {
+                let kept = if peer.resends.stopped() { 0 } else { self.kept_each };
+                keep(&mut peer.rtc, &mut peer.sections[place], kept);
+            }
             if write(peer, place, route, &mut shared, now) {
                 self.stats.rtp_packets.add(Direction::Out, shared.kind, 1);
                 self.stats.rtp_bytes.add(Direction::Out, shared.kind, shared.packet.payload.len() as u64);

@@ -14,6 +14,7 @@ mod negotiate;
 mod orders;
 mod quality;
 mod relay;
+mod resends;
 mod rooms;
 mod silence;
 mod watched;
@@ -36,6 +37,7 @@ use super::peer::{Peer, PeerIndex, RoomIndex};
 use super::route::Router;
 pub(in crate::node) use estimate::Bandwidth;
 use relay::from_relay;
+pub(in crate::node) use resends::KEPT_MAX;
 use rooms::MediaRoom;
 
 /// Deadlines are served on this common tick, so that what many sessions release leaves in one system call.
@@ -230,6 +232,8 @@ pub struct Worker {
     sweep_at: Instant,
     /// When to look at clients and what they get; never while there are none.
     look_at: Option<Instant>,
+    /// How many packets each stream may keep for answering NACKs.
+    kept_each: usize,
     stats: WorkerStats,
 }
 
@@ -263,6 +267,7 @@ impl Worker {
             out: VecDeque::new(),
             sweep_at: now + SWEEP,
             look_at: None,
+            kept_each: KEPT_MAX,
             stats: WorkerStats::default(),
         }
     }
@@ -406,6 +411,7 @@ impl Worker {
         self.look_at = if self.sessions.is_empty() { None } else { Some(self.now + LOOK) };
         self.settle_moved();
         self.listen_for_silence();
+        self.share_kept();
         self.look_at_budgets();
     }
 

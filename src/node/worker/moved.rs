@@ -6,6 +6,7 @@ use crate::model::media::MediaKind;
 use crate::node::peer::{FIRST_ESTIMATE, Peer, PeerIndex};
 
 use super::Worker;
+use super::resends::keep;
 
 /// By then the client has reported what was lost on the old way.
 const REPORTED: Duration = Duration::from_millis(500);
@@ -71,6 +72,6 @@ impl Worker {
 fn begin_pictures_anew(peer: &mut Peer) {
     for section in peer.sections.iter_mut().filter(|section| section.kind == MediaKind::Video) {
         section.pause();
-        section.forget_sent(&mut peer.rtc);
+        keep(&mut peer.rtc, section, 0);
     }
 }
