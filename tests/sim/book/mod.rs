@@ -95,6 +95,7 @@ fn others_get(network: &Network, people: usize, seed: u64) -> (usize, usize) {
 }
 
 /// One run: one person on the network, everybody else well connected.
+#[allow(clippy::cast_precision_loss)] // a few people
 fn over(name: &str, network: &Network, people: usize, seed: u64) -> Report {
     let end = Duration::from_secs(network.seconds);
     let (mut world, one) = call(network, people, seed, end);
@@ -102,10 +103,15 @@ fn over(name: &str, network: &Network, people: usize, seed: u64) -> Report {
     let sound: Vec<Key> = others.clone().map(|client| (client.id, MICROPHONE)).collect();
     let pictures: Vec<Key> = others.map(|client| (client.id, PICTURE)).collect();
     let diary = world.clients[one.0].diary.take().expect("it was written");
-    let trips = trips(&mut world, one);
-    let window = (WARM_UP, end);
+    let there = |measure: fn(&Diary, &[Key], (Duration, Duration)) -> f64, number, window| {
+        let others = world.clients.iter().filter_map(|client| client.diary.as_ref());
+        others.map(|diary| measure(diary, &[(one, number)], window)).sum::<f64>() / (people - 1) as f64
+    };
     // What was published last is still under way.
     let published = (WARM_UP, end.saturating_sub(Duration::from_millis(500)));
+    let (heard, stood_there) = (there(report::sound, MICROPHONE, published), there(report::frozen, PICTURE, (WARM_UP, end)));
+    let trips = trips(&mut world, one);
+    let window = (WARM_UP, end);
     let again = (network.phase.len() > 1).then(|| report::moved(&diary, &pictures, network.last_change()));
     Report {
         name: name.to_owned(),
@@ -119,6 +125,8 @@ fn over(name: &str, network: &Network, people: usize, seed: u64) -> Report {
         switches_a_minute: report::switches(&diary, &pictures, window),
         recovery: again.as_ref().and_then(|moved| moved.iter().flatten().min().copied()),
         all_back: again.as_deref().and_then(slowest),
+        heard,
+        stood_there,
     }
 }
 

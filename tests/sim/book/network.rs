@@ -84,6 +84,10 @@ pub struct Bounds {
     pub switches_a_minute: Option<f64>,
     /// Pictures that stand still, in percent of the time, at most.
     pub frozen: Option<f64>,
+    /// Its own sound that comes to the others within 200 ms, in percent, at least.
+    pub heard: Option<f64>,
+    /// Its own picture there, standing still, in percent of the time, at most.
+    pub stood_there: Option<f64>,
 }
 
 impl Network {

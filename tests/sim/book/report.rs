@@ -36,6 +36,10 @@ pub struct Report {
     pub recovery: Option<u128>,
     /// Until all did.
     pub all_back: Option<u128>,
+    /// The sound of the one on the network that came to the others in time, in percent.
+    pub heard: f64,
+    /// How long its picture stood still there, in percent.
+    pub stood_there: f64,
 }
 
 /// The share of sound that came in time, in percent. A lost frame counts as heard if the next one came: Opus and RED carry
@@ -130,11 +134,13 @@ impl Report {
         must(bounds.switches_a_minute.is_none_or(|most| self.switches_a_minute <= most), "layers change too often");
         must(bounds.recovery.is_none_or(|most| self.recovery.is_some_and(|took| took <= u128::from(most))), "too late back");
         must(bounds.all_back.is_none_or(|most| self.all_back.is_some_and(|took| took <= u128::from(most))), "all too late back");
+        must(bounds.heard.is_none_or(|least| self.heard >= least), "others hear too little of it");
+        must(bounds.stood_there.is_none_or(|most| self.stood_there <= most), "its picture stands still at others");
         faults
     }
 
-    pub const HEAD: &str = "| network | people | seed | sound in time % | frozen % | link used % | queue p95 ms | first picture ms | switches/min | back after ms | all back ms |\n\
-                            |---|---|---|---|---|---|---|---|---|---|---|";
+    pub const HEAD: &str = "| network | people | seed | sound in time % | frozen % | link used % | queue p95 ms | first picture ms | switches/min | back after ms | all back ms | others hear % | others see it frozen % |\n\
+                            |---|---|---|---|---|---|---|---|---|---|---|---|---|";
 }
 
 impl fmt::Display for Report {
@@ -142,7 +148,7 @@ impl fmt::Display for Report {
         let or = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
         write!(
             out,
-            "| {} | {} | {} | {:.2} | {:.1} | {} | {} | {} | {:.1} | {} | {} |",
+            "| {} | {} | {} | {:.2} | {:.1} | {} | {} | {} | {:.1} | {} | {} | {:.2} | {:.1} |",
             self.name,
             self.people,
             self.seed,
@@ -154,6 +160,8 @@ impl fmt::Display for Report {
             self.switches_a_minute,
             or(self.recovery.map(|took| took.to_string())),
             or(self.all_back.map(|took| took.to_string())),
+            self.heard,
+            self.stood_there,
         )
     }
 }
