@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m::bwe::Bitrate;
 use str0m::change::SdpPendingOffer;
 use str0m::channel::ChannelId;
 use str0m::format::PayloadParams;
@@ -26,16 +25,13 @@ use crate::sfu::rewrite::{Rewriter, Start};
 use super::paths::Paths;
 use super::sdp::{Carried, Ice, Section};
 use super::stream::InStream;
-use super::worker::{Bandwidth, KEPT_MAX, WorkerConfig};
+use super::worker::{Bandwidth, FIRST_ESTIMATE, KEPT_MAX, WorkerConfig};
 use crate::turn::{Flow, is_stun};
 
 /// Bytes that may wait in a peer's data channels before messages to it are dropped.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
 pub(super) const DATA_MAX: u32 = 64 * 1024;
-/// The estimate before the first feedback: what a room of nine needs to see everybody small. Probes find out within a round trip
-/// or two whether there is more.
-pub(super) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
 /// The number of the dependency descriptor among the header extensions, as far as the client does not say otherwise.
 const DESCRIPTOR_ID: u8 = 12;
 /// A client that sends media or reports leaves no longer pause than this between two datagrams.

@@ -58,11 +58,14 @@ impl Worker {
         }
         let Some(room) = self.room(peer.room) else { return };
         let mut wants = wants(peer, room, now);
+        let Some(peer) = self.peer_mut(index) else { return };
+        if !wants.demands.is_empty() {
+            peer.bandwidth.begin_pictures(now);
+        }
         if peer.bandwidth.is_guess(now) {
             wants.demands.iter_mut().for_each(begin_small);
         }
-        let Some(peer) = self.peer_mut(index) else { return };
-        let usable = peer.bandwidth.estimate().unwrap_or(UNLIMITED);
+        let usable = peer.bandwidth.estimate(now).unwrap_or(UNLIMITED);
         let congested = !wants.demands.is_empty() && is_congested(peer, now);
         let levels = peer.bandwidth.budget.decide(usable.saturating_sub(wants.audio), congested, &wants.demands, now);
         let session = peer.session;
@@ -75,7 +78,7 @@ impl Worker {
                 states.push((carried.track.clone(), level.is_none()));
             }
         }
-        let looks = peer.bandwidth.estimate().is_some_and(|estimate| !congested || estimate < wants.audio);
+        let looks = peer.bandwidth.estimate(now).is_some_and(|estimate| !congested || estimate < wants.audio);
         let next = next_step(&wants, &levels).filter(|_| looks);
         if peer.bandwidth.look_for(&mut peer.rtc, wants.audio, wants.best(), next, now) {
             self.mark(index);

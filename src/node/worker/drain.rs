@@ -133,9 +133,8 @@ impl Worker {
             Event::ChannelClose(channel) => self.channel_close(index, channel),
             Event::ChannelData(data) => self.data(index, data),
             Event::EgressBitrateEstimate(kind) => {
-                let now = self.now;
                 if let Some(peer) = self.peer_mut(index) {
-                    peer.bandwidth.estimated(&kind, now);
+                    peer.bandwidth.estimated(&kind);
                 }
             }
             Event::PeerStats(stats) => self.peer_stats(index, &stats),

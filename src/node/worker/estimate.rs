@@ -7,13 +7,16 @@ use str0m::bwe::{Bitrate, BweKind};
 
 use crate::sfu::budget::Budget;
 
+/// The estimate before the first feedback: what a room of nine needs to see everybody small. Probes find out within a round trip
+/// or two whether there is more.
+pub(in crate::node) const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1_500);
 /// The most that is looked for, in bit/s.
 const DESIRED_MAX: u64 = 50_000_000;
 /// This much more than what is wanted is looked for, in percent: what is raised must leave headroom.
 const DESIRED_PERCENT: u64 = 125;
 /// What str0m tells is a mean of its last three seconds. Where it was made to begin anew, those before count too.
 const MEMORY: Duration = Duration::from_secs(3);
-/// An estimate that has not changed for so long is no guess any more.
+/// For so long an estimate is a guess.
 const GUESS: Duration = Duration::from_secs(1);
 /// How soon more is looked for again while something is paused or smaller than wished; in vain ever less often.
 const TRY_EVERY: Duration = Duration::from_millis(800);
@@ -43,13 +46,11 @@ struct Search {
 #[derive(Debug, Default)]
 pub(in crate::node) struct Bandwidth {
     pub budget: Budget,
-    /// What it carries, in bit/s, as far as was found out.
+    /// What str0m thinks that it carries, in bit/s.
     estimate: Option<u64>,
     /// The client reports when each packet came, not just what it thinks it can take.
     feedback: bool,
-    /// How many estimates there were. The first is a guess.
-    estimates: u32,
-    /// When the first was made.
+    /// When pictures began. What str0m thought before is a guess.
     guessed: Option<Instant>,
     /// When it was made to begin anew, because the client's way is another.
     anew: Option<Instant>,
@@ -62,8 +63,12 @@ pub(in crate::node) struct Bandwidth {
 
 impl Bandwidth {
     /// What the client's network carries, in bit/s; `None` if it tells nothing of it.
-    pub fn estimate(&self) -> Option<u64> {
-        self.estimate
+    ///
+    /// What str0m thinks falls on any network at first, by a keyframe after sound alone; on another way than before it is still
+    /// about the old one. The pacer goes by it all the same, so that no network is flooded meanwhile.
+    pub fn estimate(&self, now: Instant) -> Option<u64> {
+        let doubtful = is_within(self.guessed, GUESS, now) || is_within(self.anew, MEMORY, now);
+        self.estimate.map(|estimate| if doubtful { estimate.max(FIRST_ESTIMATE.as_u64()) } else { estimate })
     }
 
     /// What str0m was told to send at least, with padding, in bit/s.
@@ -72,22 +77,15 @@ impl Bandwidth {
     }
 
     /// str0m has a new estimate. To be acted on when str0m is drained, which [`Self::take_news`] tells.
-    pub fn estimated(&mut self, kind: &BweKind, now: Instant) {
+    pub fn estimated(&mut self, kind: &BweKind) {
         match kind {
             BweKind::Twcc { estimate, can_probe } => {
-                let remembers = self.anew.is_some_and(|anew| now.saturating_duration_since(anew) < MEMORY);
-                let least = self.estimate.filter(|_| remembers).unwrap_or(0);
-                self.estimate = can_probe.then_some(estimate.as_u64().max(least));
+                self.estimate = can_probe.then_some(estimate.as_u64());
                 self.feedback = true;
             }
             // From clients that send no feedback per packet (draft-alvestrand-rmcat-remb-03).
             BweKind::Remb { estimate, .. } if !self.feedback => self.estimate = Some(estimate.as_u64()),
             _ => return,
-        }
-        self.estimates = self.estimates.saturating_add(1);
-        self.guessed.get_or_insert(now);
-        if self.estimates == 2 {
-            self.budget.ask();
         }
         self.news = true;
     }
@@ -97,11 +95,15 @@ impl Bandwidth {
         std::mem::take(&mut self.news)
     }
 
+    /// There are pictures to send.
+    pub fn begin_pictures(&mut self, now: Instant) {
+        self.guessed.get_or_insert(now);
+    }
+
     /// The client's way is another: what was found out of the old one does not count.
-    pub fn begin_anew(&mut self, rtc: &mut Rtc, first: Bitrate, now: Instant) {
-        rtc.bwe().reset(first);
+    pub fn begin_anew(&mut self, rtc: &mut Rtc, now: Instant) {
+        rtc.bwe().reset(FIRST_ESTIMATE);
         self.anew = Some(now);
-        self.estimate = self.estimate.map(|_| first.as_u64());
     }
 
     /// The client wants something else, or another try: neither a hold nor a pause between searches keeps it waiting.
@@ -112,11 +114,7 @@ impl Bandwidth {
 
     /// Whether nothing is known yet of the way, the first or another one.
     pub fn is_guess(&self, now: Instant) -> bool {
-        if self.anew.is_some_and(|anew| now.saturating_duration_since(anew) < GUESS) {
-            return true;
-        }
-        let waited = self.guessed.is_some_and(|guessed| now.saturating_duration_since(guessed) >= GUESS);
-        self.estimate.is_some() && self.estimates < 2 && !waited
+        is_within(self.guessed, GUESS, now) || is_within(self.anew, GUESS, now)
     }
 
     /// Tells str0m how much the client's tracks could use, so that it looks for that much: `audio` now, `best` with all that is
@@ -127,7 +125,7 @@ impl Bandwidth {
             self.search = None;
             return self.tell(rtc, 0, desired, false);
         };
-        let estimate = self.estimate.unwrap_or(0);
+        let estimate = self.estimate(now).unwrap_or(0);
         let news = self.search.is_some_and(|search| estimate > search.estimate * 3 / 2 || estimate < search.estimate / 2);
         let search = self.search.filter(|_| !news).unwrap_or(Search { again: now, until: now, pause: TRY_EVERY, estimate: 0 });
         if now < search.again {
@@ -158,4 +156,8 @@ impl Bandwidth {
         rtc.bwe().set_bitrate(Bitrate::bps(minimum), Bitrate::bps(desired));
         true
     }
+}
+
+fn is_within(at: Option<Instant>, span: Duration, now: Instant) -> bool {
+    at.is_some_and(|at| now.saturating_duration_since(at) < span)
 }

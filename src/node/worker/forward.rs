@@ -309,7 +309,7 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     section.selector.squeeze(waits > QUEUE_LATE);
     // What waits must be gone in that time too, if the estimate fell meanwhile.
     let bits = stream.queue_info().map_or(0, StreamTxQueueInfo::byte_size) as u64 * 8;
-    let full = peer.bandwidth.estimate().is_some_and(|estimate| bits > QUEUE_LEAST.max(estimate * QUEUE_MAX_MS / 1_000));
+    let full = peer.bandwidth.estimate(now).is_some_and(|estimate| bits > QUEUE_LEAST.max(estimate * QUEUE_MAX_MS / 1_000));
     if waits > QUEUE_MAX || full {
         if !section.clogged {
             section.clogged = true;

@@ -35,7 +35,7 @@ use crate::turn::{Flow, Turn, TurnConfig};
 
 use super::peer::{Peer, PeerIndex, RoomIndex};
 use super::route::Router;
-pub(in crate::node) use estimate::Bandwidth;
+pub(in crate::node) use estimate::{Bandwidth, FIRST_ESTIMATE};
 use relay::from_relay;
 pub(in crate::node) use resends::KEPT_MAX;
 use rooms::MediaRoom;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::media::MediaKind;
-use crate::node::peer::{FIRST_ESTIMATE, Peer, PeerIndex};
+use crate::node::peer::{Peer, PeerIndex};
 
 use super::Worker;
 use super::resends::keep;
@@ -41,7 +41,7 @@ impl Worker {
     fn estimate_anew(&mut self, index: PeerIndex) {
         let now = self.now;
         let Some(peer) = self.peer_mut(index) else { return };
-        peer.bandwidth.begin_anew(&mut peer.rtc, FIRST_ESTIMATE, now);
+        peer.bandwidth.begin_anew(&mut peer.rtc, now);
         self.allot_anew(index);
         self.mark(index);
     }
