@@ -17,3 +17,5 @@ pub mod speaker;
 
 #[cfg(test)]
 mod dice;
+#[cfg(test)]
+mod journey_tests;

@@ -61,8 +61,10 @@ impl Worker {
         let Some(codec) = codec_of(&params) else { return self.drop_datagram("payload type") };
         let now = self.now;
         let mut glance = glance(codec, &packet.payload, packet.header.marker);
-        // Nobody can begin with a keyframe whose later packets have passed already.
-        glance.keyframe_start &= !late;
+        if late {
+            // What comes behind later packets begins nothing: those have been decided about.
+            (glance.keyframe_start, glance.frame_start, glance.sync) = (false, false, false);
+        }
         let descriptor = packet.header.ext_vals.user_values.get::<Descriptor>().filter(|_| codec == Codec::Av1);
         glance.number = descriptor.map(Descriptor::number);
         let spatial = descriptor.map_or(0, |descriptor| self.spatial_of(from, packet, descriptor));
