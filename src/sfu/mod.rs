@@ -10,6 +10,7 @@ pub mod layers;
 pub mod meter;
 mod numbers;
 mod pictures;
+pub mod quota;
 pub mod resends;
 pub mod rewrite;
 pub mod sealed;
