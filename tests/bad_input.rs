@@ -5,6 +5,8 @@
 #[path = "bad_input/bounds.rs"]
 mod bounds;
 mod call;
+#[path = "bad_input/data.rs"]
+mod data;
 #[path = "bad_input/datagrams.rs"]
 mod datagrams;
 #[path = "bad_input/descriptions.rs"]

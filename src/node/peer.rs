@@ -19,6 +19,7 @@ use crate::sfu::descriptor;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::{LayerSelector, Level};
 use crate::sfu::quality::Path;
+use crate::sfu::quota::Quota;
 use crate::sfu::resends::Resends;
 use crate::sfu::rewrite::{Rewriter, Start};
 
@@ -28,7 +29,7 @@ use super::stream::InStream;
 use super::worker::{Bandwidth, FIRST_ESTIMATE, KEPT_MAX, WorkerConfig};
 use crate::turn::{Flow, is_stun};
 
-/// Bytes that may wait in a peer's data channels before messages to it are dropped.
+/// Bytes that may wait in a peer's data channels. Who lets so many wait misses the next message, and has to come afresh.
 const SCTP_BUFFER: usize = 1024 * 1024;
 /// Longest data channel message in bytes.
 pub(super) const DATA_MAX: u32 = 64 * 1024;
@@ -188,6 +189,10 @@ pub(super) struct Channels {
     pub reliable: Option<ChannelId>,
     pub lossy: Option<ChannelId>,
     pub data_track: Option<ChannelId>,
+    /// All that are open, those without a meaning too.
+    pub open: Vec<ChannelId>,
+    /// A message was not kept for the client: no later one may reach it by this connection.
+    pub overrun: bool,
 }
 
 /// What a datagram is that leaves.
@@ -263,6 +268,7 @@ pub(super) struct Peer {
     /// The client was asked for a new offer and has not made it yet.
     pub nudged: bool,
     pub channels: Channels,
+    pub quota: Quota,
     pub pending: Pending,
     pub offer_id: u32,
     /// An offer of ours that is to be sent.
@@ -345,6 +351,7 @@ impl Peer {
             offer_kept: None,
             nudged: false,
             channels: Channels::default(),
+            quota: Quota::new(now),
             pending: Pending::None,
             offer_id: 0,
             offer_text: None,

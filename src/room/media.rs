@@ -326,7 +326,8 @@ pub enum MediaEvent {
         /// Whose.
         session: SessionId,
     },
-    /// The session's PeerConnection has no media section left for what it should receive: a fresh one has.
+    /// The session's PeerConnection has no media section left for what it should receive, or missed a reliable message that it did
+    /// not take in time: a fresh one has room.
     Exhausted {
         /// Whose.
         session: SessionId,

@@ -311,7 +311,7 @@ impl LayerSelector {
             self.temporal = self.temporal.min(most);
         }
         let Some(temporal) = glance.temporal else { return true };
-        if temporal > self.temporal && temporal <= most && glance.sync {
+        if temporal > self.temporal && temporal <= most && glance.sync && glance.frame_start {
             self.temporal = temporal;
         }
         temporal <= self.temporal

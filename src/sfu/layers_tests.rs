@@ -180,6 +180,20 @@ fn frames_are_left_out_whole_and_come_back_where_nothing_is_missed() {
 }
 
 #[test]
+fn a_frame_that_began_to_be_left_out_is_left_out_to_its_end() {
+    let (mut layers, mut one, now) = (Layers::default(), LayerSelector::default(), epoch());
+    let mut send = |one: &mut LayerSelector, glance: Glance| {
+        layers.heard(Quality::High, &glance, 1_000, now);
+        one.on_packet(&layers, Quality::High, &glance, now)
+    };
+    one.limit(Some(Level { quality: Quality::High, temporal: 0 }));
+    assert_eq!([vp8(0, false, true), vp8(1, true, false)].map(|packet| send(&mut one, packet)), [HERE, Decision::Skip]);
+    one.limit(Some(Level::BEST));
+    let rest = Glance { frame_start: false, ..vp8(1, true, false) };
+    assert_eq!([rest, vp8(2, false, false)].map(|packet| send(&mut one, packet)), [Decision::Skip; 2], "it needs the one before");
+}
+
+#[test]
 fn a_limit_leads_to_a_smaller_layer_at_its_keyframe() {
     let (mut layers, mut one) = (three(), LayerSelector::default());
     let now = run(&mut layers, &Quality::ALL, epoch());

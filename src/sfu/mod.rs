@@ -12,6 +12,7 @@ pub mod meter;
 mod numbers;
 mod pictures;
 pub mod quality;
+pub mod quota;
 pub mod resends;
 pub mod rewrite;
 pub mod sealed;
@@ -19,3 +20,5 @@ pub mod speaker;
 
 #[cfg(test)]
 mod dice;
+#[cfg(test)]
+mod journey_tests;

@@ -16,10 +16,14 @@ use konsil::room::media::{MediaCommand, MediaEvent, MediaRights, TrackSpec};
 use konsil::turn::TurnConfig;
 use konsil::turn::credentials::RelaySecrets;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, Input, Output, Rtc};
+
+/// LiveKit's label of the channel that may lose messages.
+pub const LOSSY: &str = "_lossy";
 
 /// Time that passes at least from one round of a call to the next.
 const STEP: Duration = Duration::from_millis(1);
@@ -70,6 +74,10 @@ pub struct Guest {
     pub bytes: u64,
     /// The newest RTP packet received: its stream, its extended number.
     pub newest: Option<(u32, u64)>,
+    /// Its data channels: LiveKit's reliable one, its lossy one, others.
+    pub channels: Vec<ChannelId>,
+    /// Data messages received.
+    pub messages: Vec<Vec<u8>>,
     /// Keyframes that it was asked for.
     pub asked: u64,
     pub connected: bool,
@@ -80,7 +88,8 @@ pub struct Guest {
     /// Every datagram that it sent.
     pub sent: Vec<Vec<u8>>,
     pending: Option<SdpPendingOffer>,
-    due: Instant,
+    /// When it wants its time.
+    pub due: Instant,
     spoken: u64,
 }
 
@@ -132,7 +141,7 @@ impl Call {
     /// As [`Self::publisher_by`], with a track of this kind.
     pub fn publisher_of(&mut self, kind: MediaKind, layout: Layout, room: u64, session: u64) -> usize {
         let id = self.join(room, session, layout);
-        let (guest, sdp) = self.guest(id, kind, Direction::SendOnly);
+        let (guest, sdp) = self.guest(id, kind, Direction::SendOnly, &[]);
         let track = track(&format!("TR_{session}"), &self.guests[guest].mid.to_string(), kind);
         self.order(MediaCommand::AddTrack { session: id, track });
         self.order(MediaCommand::Offer { session: id, sdp, id: 1 });
@@ -147,7 +156,7 @@ impl Call {
     /// As [`Self::subscriber`], with a track of this kind.
     pub fn subscriber_of(&mut self, kind: MediaKind, room: u64, session: u64, from: u64) -> usize {
         let id = self.join(room, session, Layout::Whep);
-        let (guest, sdp) = self.guest(id, kind, Direction::RecvOnly);
+        let (guest, sdp) = self.guest(id, kind, Direction::RecvOnly, &[]);
         self.order(MediaCommand::Subscribe { session: id, track: sid(&format!("TR_{from}")), publisher: sid(&format!("PA_{from}")) });
         self.order(MediaCommand::Offer { session: id, sdp, id: 1 });
         guest
@@ -182,8 +191,8 @@ impl Call {
         call
     }
 
-    /// A client that is about to offer, with its offer.
-    fn guest(&mut self, session: SessionId, kind: MediaKind, direction: Direction) -> (usize, String) {
+    /// A client that is about to offer, with data channels of these labels, and its offer.
+    pub fn guest(&mut self, session: SessionId, kind: MediaKind, direction: Direction, channels: &[&str]) -> (usize, String) {
         let number = u16::try_from(self.guests.len()).unwrap();
         let address = SocketAddr::from(([198, 51, 100, 1], 40_000 + number));
         let mut rtc = Rtc::builder().set_rtp_mode(true).set_crypto_provider(forge::provider()).build(self.now);
@@ -195,6 +204,16 @@ impl Call {
             MediaKind::Video => str0m::media::MediaKind::Video,
         };
         let mid = api.add_media(kind, direction, None, None, None);
+        let channels = channels.iter().map(|label| match *label {
+            LOSSY => api.add_channel_with_config(ChannelConfig {
+                label: LOSSY.to_owned(),
+                ordered: false,
+                reliability: Reliability::MaxRetransmits { retransmits: 0 },
+                ..ChannelConfig::default()
+            }),
+            label => api.add_channel(label.to_owned()),
+        });
+        let channels = channels.collect();
         let (offer, pending) = api.apply().unwrap();
         let due = self.now;
         let pending = Some(pending);
@@ -207,6 +226,8 @@ impl Call {
             received: 0,
             bytes: 0,
             newest: None,
+            channels,
+            messages: Vec::new(),
             asked: 0,
             connected: false,
             cut: false,
@@ -338,6 +359,8 @@ impl Call {
                 }
                 Ok(Output::Event(Event::Connected)) => guest.connected = true,
                 Ok(Output::Event(Event::KeyframeRequest(_))) => guest.asked += 1,
+                Ok(Output::Event(Event::ChannelData(data))) => guest.messages.push(data.data),
+                Ok(Output::Event(Event::ChannelClose(channel))) => guest.channels.retain(|open| *open != channel),
                 Ok(Output::Event(_)) => {}
                 Err(_) => {
                     guest.due = now + Duration::from_hours(1);

@@ -15,6 +15,8 @@ use super::{Worker, WorkerOutput};
 
 /// Longest datagram that is looked at, in bytes; WebRTC keeps below 1,500.
 pub const DATAGRAM_MAX: usize = 1_500;
+/// How a DTLS record begins that carries SCTP (RFC 5246 §6.2.1).
+const APPLICATION_DATA: u8 = 23;
 
 impl Worker {
     pub(super) fn datagram(&mut self, source: SocketAddr, local: SocketAddr, bytes: &[u8], own_socket: bool) {
@@ -82,6 +84,9 @@ impl Worker {
             return self.drop_datagram("not accepted");
         }
         peer.note_received(now);
+        if bytes.first() == Some(&APPLICATION_DATA) && !peer.quota.admits(bytes.len(), now) {
+            return self.drop_datagram("data quota");
+        }
         let opened = peer.opened;
         let before = self.before_packet(index, bytes);
         let Some(peer) = self.peer_mut(index) else { return };

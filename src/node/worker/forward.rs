@@ -63,8 +63,10 @@ impl Worker {
         let Some(codec) = codec_of(&params) else { return self.drop_datagram("payload type") };
         let now = self.now;
         let mut glance = glance(codec, &packet.payload, packet.header.marker);
-        // Nobody can begin with a keyframe whose later packets have passed already.
-        glance.keyframe_start &= arrival != Arrival::Late;
+        if arrival == Arrival::Late {
+            // What comes behind later packets begins nothing: those have been decided about.
+            (glance.keyframe_start, glance.frame_start, glance.sync) = (false, false, false);
+        }
         let descriptor = packet.header.ext_vals.user_values.get::<Descriptor>().filter(|_| codec == Codec::Av1);
         glance.number = descriptor.map(Descriptor::number);
         let spatial = descriptor.map_or(0, |descriptor| self.spatial_of(from, packet, descriptor));
@@ -181,8 +183,9 @@ impl Worker {
             && let Some(track) = stream.track
         {
             let arrival = stream.note(number, now);
+            // Sound is not asked for again anyway, and what of it comes late is still of use.
             if arrival == Arrival::Back
-                && let Some(received) = peer.rtc.direct_api().stream_rx(&ssrc)
+                && let Some(received) = peer.rtc.direct_api().stream_rx(&ssrc).filter(|received| received.rtx().is_some())
             {
                 stream.write_off(received);
             }
