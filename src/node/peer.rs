@@ -18,7 +18,7 @@ use crate::room::command::Leg;
 use crate::sfu::descriptor;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::{LayerSelector, Level};
-use crate::sfu::quality::Path;
+use crate::sfu::quality::Measured;
 use crate::sfu::quota::Quota;
 use crate::sfu::resends::Resends;
 use crate::sfu::rewrite::{Rewriter, Start};
@@ -140,11 +140,6 @@ impl OutSection {
         }
         self.selector.limit(level);
         std::mem::replace(&mut self.paused, level.is_none()) != level.is_none()
-    }
-
-    /// Whether its client's network does not carry the track.
-    pub fn is_paused(&self) -> bool {
-        self.paused
     }
 
     /// The client changed how it shows the track.
@@ -309,7 +304,7 @@ pub(super) struct Peer {
     pub lost: bool,
     pub bandwidth: Bandwidth,
     /// What was measured of its connection, the worse of both directions.
-    pub measured: Path,
+    pub measured: Measured,
     /// The sums of NACKs by direction and stream that were counted already.
     pub nacks: Vec<(Direction, (Mid, Option<Rid>), u64)>,
 }
@@ -375,7 +370,7 @@ impl Peer {
             connected: false,
             lost: false,
             bandwidth: Bandwidth::default(),
-            measured: Path::default(),
+            measured: Measured::default(),
             nacks: Vec::new(),
         }
     }

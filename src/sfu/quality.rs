@@ -13,7 +13,7 @@ const ROBUSTNESS: f64 = 20.0;
 
 /// What was measured of a connection. The default is a perfect one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Path {
+pub struct Measured {
     /// The share of packets that were lost, 0 to 1.
     pub loss: f32,
     /// There and back.
@@ -22,7 +22,7 @@ pub struct Path {
     pub jitter: Duration,
 }
 
-impl Path {
+impl Measured {
     /// The mean opinion score of speech: 1 is unusable, about 4.4 is as good as it gets.
     #[must_use]
     pub fn score(&self) -> f32 {
@@ -50,15 +50,15 @@ impl Path {
 mod tests {
     use super::*;
 
-    fn path(loss: f32, round_trip: u64, jitter: u64) -> Path {
-        Path { loss, round_trip: Duration::from_millis(round_trip), jitter: Duration::from_millis(jitter) }
+    fn path(loss: f32, round_trip: u64, jitter: u64) -> Measured {
+        Measured { loss, round_trip: Duration::from_millis(round_trip), jitter: Duration::from_millis(jitter) }
     }
 
     #[test]
     fn each_measure_makes_it_worse() {
-        assert!((4.3..4.5).contains(&Path::default().score()));
+        assert!((4.3..4.5).contains(&Measured::default().score()));
         for worse in [path(0.05, 0, 0), path(0.0, 500, 0), path(0.0, 0, 100)] {
-            assert!(worse.score() < Path::default().score() - 0.1, "{worse:?}: {}", worse.score());
+            assert!(worse.score() < Measured::default().score() - 0.1, "{worse:?}: {}", worse.score());
         }
         assert!(path(1.0, 9_000, 9_000).score() >= 1.0);
         assert!(path(f32::NAN, 0, 0).score() >= 1.0);

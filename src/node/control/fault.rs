@@ -65,28 +65,17 @@ impl Control {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::{Caller, ControlConfig, ControlInput};
+    use super::super::testing::{config, connect};
+    use super::super::{Caller, ControlInput};
     use super::*;
     use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
     use crate::access::role::Role;
     use crate::model::ids::{Identity, RoomName, TenantId};
-    use crate::node::request::{ConnId, Connect};
-    use crate::room::command::Layout;
+    use crate::node::request::ConnId;
     use crate::room::notice::{LeaveAction, Notice};
 
     fn core() -> Control {
-        let config = ControlConfig {
-            workers: 1,
-            auto_create: true,
-            auto_require_encryption: false,
-            max_participants: 9,
-            empty_timeout: Duration::from_secs(5),
-            sessions_max: 9,
-            rooms_max: 9,
-            relay: crate::turn::credentials::RelaySecrets::new(&[], "secret"),
-            relay_addresses: vec![std::net::IpAddr::V4(crate::turn::peers::VIRTUAL_V4)],
-        };
-        Control::new(config, Chance::new([7; 32]))
+        Control::new(config(1), Chance::new([7; 32]))
     }
 
     fn join(control: &mut Control, id: u64, room: &str, now: Moment) -> Vec<ControlOutput> {
@@ -96,17 +85,7 @@ mod tests {
         let identity = Identity::new(&format!("person-{id}")).unwrap();
         let claims = Claims::join(&RoomName::new(room).unwrap(), identity, String::new(), Role::Guest, 60);
         let grants = ring.verify(&mint(&key, &claims), 1).unwrap();
-        let connect = Connect {
-            grants,
-            layout: Layout::Single,
-            auto_subscribe: true,
-            protocol: 16,
-            resume: None,
-            sync: None,
-            add_tracks: Vec::new(),
-            offer: None,
-        };
-        control.handle(ControlInput::Connect(Caller(id), ConnId(id), Box::new(connect)), now);
+        control.handle(ControlInput::Connect(Caller(id), ConnId(id), connect(grants)), now);
         std::iter::from_fn(|| control.poll()).collect()
     }
 

@@ -6,6 +6,8 @@ mod moderate;
 mod p2p;
 mod requests;
 mod rooms;
+#[cfg(test)]
+mod testing;
 mod whip;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{Caller, ControlConfig, ControlInput, ControlOutput};
+use super::super::testing::{config, connect};
+use super::super::{Caller, ControlInput, ControlOutput};
 use super::*;
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
 use crate::model::record::RoomMode;
-use crate::node::request::{ConnId, Connect, Request, RoomOrigin, RoomSpec};
-use crate::room::command::Layout;
+use crate::node::request::{ConnId, Request, RoomOrigin, RoomSpec};
 use crate::room::media::MediaCommand;
 use crate::room::notice::Notice;
 
@@ -67,30 +67,9 @@ fn requests(grants: &Grants, room: &str, identity: &str) -> [Request; 4] {
 impl Scene {
     /// With `anna` in the room `r`.
     fn new() -> Self {
-        let config = ControlConfig {
-            workers: 1,
-            auto_create: true,
-            auto_require_encryption: false,
-            max_participants: 9,
-            empty_timeout: Duration::from_secs(5),
-            sessions_max: 9,
-            rooms_max: 9,
-            relay: crate::turn::credentials::RelaySecrets::new(&[], "secret"),
-            relay_addresses: Vec::new(),
-        };
         let now = Moment { instant: Instant::now(), wall: Duration::from_secs(1) };
-        let mut scene = Self { control: Control::new(config, Chance::new([7; 32])), now, last: 0 };
-        let connect = Connect {
-            grants: role("r", "anna", Role::Guest),
-            layout: Layout::Single,
-            auto_subscribe: true,
-            protocol: 16,
-            resume: None,
-            sync: None,
-            add_tracks: Vec::new(),
-            offer: None,
-        };
-        scene.feed(ControlInput::Connect(Caller(0), ConnId(0), Box::new(connect)));
+        let mut scene = Self { control: Control::new(config(1), Chance::new([7; 32])), now, last: 0 };
+        scene.feed(ControlInput::Connect(Caller(0), ConnId(0), connect(role("r", "anna", Role::Guest))));
         scene
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{Caller, ControlConfig, ControlInput, ControlOutput, Persist, Ticket};
+use super::super::testing::config;
+use super::super::{Caller, ControlInput, ControlOutput, Persist, Ticket};
 use super::*;
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
@@ -33,17 +34,6 @@ struct Person {
 
 impl Scene {
     fn new() -> Self {
-        let config = ControlConfig {
-            workers: 2,
-            auto_create: true,
-            auto_require_encryption: false,
-            max_participants: 9,
-            empty_timeout: Duration::from_secs(5),
-            sessions_max: 9,
-            rooms_max: 9,
-            relay: crate::turn::credentials::RelaySecrets::new(&[], "secret"),
-            relay_addresses: vec![std::net::IpAddr::V4(crate::turn::peers::VIRTUAL_V4)],
-        };
         let key = |name: &str| ApiKey::new(name.to_owned(), "0123456789abcdef0123456789abcdef".to_owned()).unwrap();
         let keys = [key("APIfirst"), key("APIother")];
         let mut ring = Keyring::new();
@@ -51,7 +41,7 @@ impl Scene {
             ring.insert(TenantId::new(tenant).unwrap(), key.clone()).unwrap();
         }
         let now = Moment { instant: Instant::now(), wall: Duration::from_secs(1) };
-        Self { control: Control::new(config, Chance::new([7; 32])), ring, keys, now, last: 0 }
+        Self { control: Control::new(config(2), Chance::new([7; 32])), ring, keys, now, last: 0 }
     }
 
     /// With the room that most tests are about.

@@ -20,6 +20,7 @@ const AUDIO_BITRATE: u64 = 50_000;
 const UNHEARD: Duration = Duration::from_millis(700);
 /// Packets that wait for so long in the queue show that less gets through than was estimated.
 const CONGESTED: Duration = Duration::from_millis(300);
+
 /// A subscriber's tracks and what they take.
 struct Wants {
     demands: Vec<Demand>,
@@ -93,8 +94,7 @@ impl Worker {
         let Some(peer) = self.peer_mut(index) else { return };
         let session = peer.session;
         let pictures = peer.sections.iter().filter(|section| section.kind == MediaKind::Video);
-        let states: Vec<_> =
-            pictures.filter_map(|section| Some((section.carried.as_ref()?.1.track.clone(), section.is_paused()))).collect();
+        let states: Vec<_> = pictures.filter_map(|section| Some((section.carried.as_ref()?.1.track.clone(), section.paused))).collect();
         if !states.is_empty() {
             self.event(MediaEvent::Streams { session, states });
         }

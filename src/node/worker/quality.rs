@@ -11,7 +11,7 @@ use crate::model::stats::Direction;
 use crate::node::peer::PeerIndex;
 use crate::room::media::MediaEvent;
 use crate::room::notice::QualityLevel;
-use crate::sfu::quality::Path;
+use crate::sfu::quality::Measured;
 
 use super::Worker;
 
@@ -37,7 +37,7 @@ impl Worker {
         let Some(peer) = self.peer_mut(index) else { return };
         let loss = stats.egress_loss_fraction.unwrap_or(0.0).max(stats.ingress_loss_fraction.unwrap_or(0.0));
         // That of each stream follows.
-        peer.measured = Path { loss, round_trip: stats.rtt.unwrap_or_default(), jitter: Duration::ZERO };
+        peer.measured = Measured { loss, round_trip: stats.rtt.unwrap_or_default(), jitter: Duration::ZERO };
     }
 
     /// Notes the jitter of a stream of sound, in units of its clock. That of pictures tells of their size.
@@ -68,7 +68,7 @@ impl Worker {
             let Some(room) = self.rooms.get(session.room.0 as usize).and_then(Option::as_ref) else { continue };
             let legs = || [session.publisher, session.subscriber].into_iter().filter_map(|leg| self.peer(leg));
             let measured = legs().filter(|peer| peer.connected).map(|peer| peer.measured);
-            let Some(path) = measured.reduce(Path::worse) else { continue };
+            let Some(path) = measured.reduce(Measured::worse) else { continue };
             let silent = legs().any(|peer| peer.silent);
             let (level, score) = if silent { (QualityLevel::Lost, 1.0) } else { (level(path.score()), path.score()) };
             rooms.entry(room.key).or_default().push((*id, level, score));
@@ -87,7 +87,7 @@ mod tests {
     fn what_is_measured_makes_levels() {
         let at = |loss, round_trip, jitter| {
             let [round_trip, jitter] = [round_trip, jitter].map(Duration::from_millis);
-            level(Path { loss, round_trip, jitter }.score())
+            level(Measured { loss, round_trip, jitter }.score())
         };
         assert_eq!([at(0.0, 20, 0), at(0.01, 100, 10)], [QualityLevel::Excellent; 2]);
         assert_eq!([at(0.05, 50, 10), at(0.0, 500, 10), at(0.0, 100, 100)], [QualityLevel::Good; 3]);
