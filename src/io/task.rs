@@ -7,8 +7,9 @@ use std::{io, thread};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+use crate::model::record::{Write, Written};
 use crate::model::stats::ControlStats;
-use crate::node::control::{Caller, Control, ControlInput, ControlOutput, Persist, Ticket};
+use crate::node::control::{Caller, Control, ControlInput, ControlOutput, Ticket};
 use crate::node::request::{ConnId, Connected, Refusal, Reply};
 use crate::room::media::MediaEvent;
 use crate::room::notice::Notice;
@@ -150,7 +151,7 @@ impl ControlTask {
                     self.notices.remove(&conn);
                 }
                 ControlOutput::Media(worker, command) => self.parts.media.command(worker, command),
-                ControlOutput::Persist(ticket, what) => self.persist(ticket, &what),
+                ControlOutput::Persist(ticket, writes) => self.persist(ticket, &writes),
             }
         }
     }
@@ -178,15 +179,15 @@ impl ControlTask {
         }
     }
 
-    fn persist(&mut self, ticket: Ticket, what: &Persist) {
-        let result = match what {
-            Persist::PutRoom(record) => self.parts.store.put_room(record),
-            Persist::DeleteRoom(id) => self.parts.store.delete_room(id),
+    fn persist(&mut self, ticket: Ticket, writes: &[Write]) {
+        let written = match self.parts.store.apply(writes) {
+            Ok(()) => Written::Durably,
+            Err(error) => {
+                tracing::error!(%error, "the store could not be written");
+                Written::Failed
+            }
         };
-        if let Err(error) = &result {
-            tracing::error!(%error, "the store could not be written");
-        }
-        self.parts.control.handle(ControlInput::Persisted(ticket, result.is_ok()), clock::now());
+        self.parts.control.handle(ControlInput::Persisted(ticket, written), clock::now());
     }
 
     fn tick(&mut self) {

@@ -85,6 +85,19 @@ name_type! {
     Identity
 }
 
+name_type! {
+    /// An API key's public id (`iss` of tokens).
+    KeyId
+}
+name_type! {
+    /// An invitation's public id.
+    InvitationId
+}
+name_type! {
+    /// A caller's opaque reference to a person, by which data about that person can be found.
+    SubjectRef
+}
+
 /// A room's full id: the same name under two tenants is two rooms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::chance::Chance;
 use crate::model::ids::{RoomId, RoomKey, SessionId, WorkerIndex};
-use crate::model::record::RoomRecord;
+use crate::model::record::{RoomRecord, Write, Written};
 use crate::model::stats::ControlStats;
 use crate::model::time::Moment;
 use crate::room::command::Signal;
@@ -59,15 +59,6 @@ pub struct Caller(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// What to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Persist {
-    /// A room was made.
-    PutRoom(RoomRecord),
-    /// A room is over.
-    DeleteRoom(RoomId),
-}
-
 /// Something for the control core to do.
 #[derive(Debug)]
 pub enum ControlInput {
@@ -81,8 +72,8 @@ pub enum ControlInput {
     Closed(ConnId),
     /// News from a worker.
     Media(MediaEvent),
-    /// A write is done, or failed.
-    Persisted(Ticket, bool),
+    /// Writes are done, or failed.
+    Persisted(Ticket, Written),
     /// Time has passed.
     Timeout,
     /// The server goes down: everybody is told, nobody joins any more.
@@ -102,13 +93,15 @@ pub enum ControlOutput {
     HangUp(ConnId),
     /// Order a worker.
     Media(WorkerIndex, MediaCommand),
-    /// Write, then say [`ControlInput::Persisted`].
-    Persist(Ticket, Persist),
+    /// Write all or nothing, then say [`ControlInput::Persisted`].
+    Persist(Ticket, Vec<Write>),
 }
 
 /// A room with its place.
 struct Entry {
     room: Room,
+    /// Its rules, as they are stored.
+    record: RoomRecord,
     worker: WorkerIndex,
     /// It is on disk and outlives a restart.
     stored: bool,

@@ -2,14 +2,14 @@
 
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid};
-use crate::model::record::RoomMode;
+use crate::model::record::{RoomMode, Write};
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, Request};
 use crate::room::Room;
 use crate::room::command::{Layout, Only};
 use crate::room::notice::LeaveReason;
 
-use super::{Caller, Control, ControlOutput, Persist, Waiting, p2p};
+use super::{Caller, Control, ControlOutput, Waiting, p2p};
 
 impl Control {
     pub(super) fn request(&mut self, caller: Caller, request: Request, now: Moment) {
@@ -114,7 +114,7 @@ impl Control {
         let entry = self.rooms.get(&key).ok_or(Refusal::RoomNotFound)?;
         if entry.stored {
             let id = entry.room.id().clone();
-            self.persist(Persist::DeleteRoom(id.clone()), Waiting::Delete(caller, id));
+            self.persist(vec![Write::DeleteRoom(id.clone())], Waiting::Delete(caller, id));
             return Ok(None);
         }
         self.close_room(key, LeaveReason::RoomDeleted);

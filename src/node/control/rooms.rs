@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::model::grants::Grants;
 use crate::model::ids::{RoomId, RoomKey, RoomName, Sid, WorkerIndex};
-use crate::model::record::{RoomMode, RoomRecord};
+use crate::model::record::{RoomMode, RoomRecord, Write, Written};
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, RoomOrigin, RoomSpec};
 use crate::room::notice::LeaveReason;
 use crate::room::{PEOPLE, Room, RoomSettings};
 
-use super::{Caller, Control, ControlOutput, Entry, Persist, Ticket, Waiting, p2p};
+use super::{Caller, Control, ControlOutput, Entry, Ticket, Waiting, p2p};
 
 /// Most participants that one room may have. A room lives on one thread; beyond this its fan-out would fill it.
 pub const PARTICIPANTS_MAX: u32 = 500;
@@ -52,6 +52,9 @@ impl Control {
             max_participants: self.config.max_participants,
             empty_timeout_s: seconds(self.config.empty_timeout),
             created_at_ms: millis(now.wall),
+            lobby: false,
+            not_before: None,
+            not_after: None,
         };
         Ok(self.open(&record, String::new(), false, now))
     }
@@ -85,7 +88,7 @@ impl Control {
         }
         self.check_room_limit()?;
         self.creating.insert(record.id.clone());
-        self.persist(Persist::PutRoom(record.clone()), Waiting::Create(caller, record, spec.metadata));
+        self.persist(vec![Write::PutRoom(record.clone())], Waiting::Create(caller, record, spec.metadata));
         Ok(())
     }
 
@@ -129,29 +132,33 @@ impl Control {
             max_participants,
             empty_timeout_s,
             created_at_ms: millis(now.wall),
+            lobby: false,
+            not_before: None,
+            not_after: None,
         })
     }
 
-    pub(super) fn persist(&mut self, what: Persist, then: Waiting) {
+    pub(super) fn persist(&mut self, what: Vec<Write>, then: Waiting) {
         let ticket = Ticket(self.next_id());
         self.writes.insert(ticket, then);
         self.out.push_back(ControlOutput::Persist(ticket, what));
     }
 
-    pub(super) fn persisted(&mut self, ticket: Ticket, written: bool, now: Moment) {
+    pub(super) fn persisted(&mut self, ticket: Ticket, written: Written, now: Moment) {
+        let done = written == Written::Durably;
         let (caller, reply) = match self.writes.remove(&ticket) {
             None | Some(Waiting::Forget) => return,
             Some(Waiting::Create(caller, record, metadata)) => {
                 self.creating.remove(&record.id);
-                let opened = written.then(|| self.open(&record, metadata, true, now));
+                let opened = done.then(|| self.open(&record, metadata, true, now));
                 let view = opened.and_then(|key| self.rooms.get(&key)).map(|entry| entry.room.view());
                 (caller, view.map(Reply::Room))
             }
             Some(Waiting::Delete(caller, id)) => {
-                if let Some(key) = self.by_id.get(&id).copied().filter(|_| written) {
+                if let Some(key) = self.by_id.get(&id).copied().filter(|_| done) {
                     self.close_room(key, LeaveReason::RoomDeleted);
                 }
-                (caller, written.then_some(Reply::Done))
+                (caller, done.then_some(Reply::Done))
             }
         };
         self.out.push_back(ControlOutput::Reply(caller, reply.ok_or(Refusal::NotStored)));
@@ -171,7 +178,7 @@ impl Control {
         let mut effects = Vec::new();
         let room = Room::open(key, record.id.clone(), record.sid.clone(), settings, now, &mut effects);
         let worker = self.least_loaded();
-        self.rooms.insert(key, Entry { room, worker, stored });
+        self.rooms.insert(key, Entry { room, record: record.clone(), worker, stored });
         self.by_id.insert(record.id.clone(), key);
         self.carry_out(worker, effects);
         key
@@ -195,7 +202,7 @@ impl Control {
         let Some(entry) = self.rooms.get(&key) else { return };
         if entry.stored {
             let id = entry.room.id().clone();
-            self.persist(Persist::DeleteRoom(id), Waiting::Forget);
+            self.persist(vec![Write::DeleteRoom(id)], Waiting::Forget);
         }
         self.close_room(key, LeaveReason::RoomDeleted);
     }
