@@ -66,7 +66,7 @@ impl ApiKey {
 }
 
 /// All keys whose tokens are accepted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keyring(BTreeMap<String, (TenantId, Secret)>);
 
 impl Keyring {
@@ -89,6 +89,13 @@ impl Keyring {
         }
         self.0.insert(key.key, (tenant, key.secret));
         Ok(())
+    }
+
+    /// A key that speaks for a tenant, the first by its id.
+    #[must_use]
+    pub fn signer(&self, tenant: &TenantId) -> Option<ApiKey> {
+        let (key, (_, secret)) = self.0.iter().find(|(_, (owner, _))| owner == tenant)?;
+        Some(ApiKey { key: key.clone(), secret: secret.clone() })
     }
 
     pub(super) fn find(&self, key: &str) -> Option<&(TenantId, Secret)> {

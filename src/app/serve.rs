@@ -1,6 +1,5 @@
 //! `konsil serve`: starts every part, says where it is, waits for the end.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,7 +15,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
+use crate::access::jwt::{ApiKey, Claims, mint};
+use crate::access::key::FIRST_TENANT;
 use crate::access::role::Role;
 use crate::config::Config;
 use crate::http::{self, AppState, Parts};
@@ -31,6 +31,7 @@ use crate::io::tls::{Certificate, Pem, server_config};
 use crate::io::udp::{UdpOptions, UdpPort};
 use crate::model::chance::Chance;
 use crate::model::ids::{Identity, RoomName, TenantId};
+use crate::model::record::Stored;
 use crate::node::control::{Control, ControlConfig};
 
 use super::configure::{Misconfigured, ServeOptions, configure, warn_of_strange_variables};
@@ -38,8 +39,6 @@ use super::{addresses, logging, relay};
 use crate::http::ice::IceEndpoints;
 use crate::turn::credentials::RelaySecrets;
 
-/// The tenant of the key that the first start makes.
-const FIRST_TENANT: &str = "default";
 /// How long connections may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 /// How long the host link that is printed at the start is good.
@@ -105,7 +104,7 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
     let limits = EdgeLimits::new(config.limits.connections, config.limits.connections_per_source);
     let edge = Edge::new(limits, Surroundings { media: Some(core.media.clone()), trusted_proxies: config.http.trusted_proxies.clone() });
     let certificate = Arc::clone(&doors.certificate);
-    open_doors(doors, &edge, &core, &key, &run)?;
+    open_doors(doors, &edge, &core, &run)?;
     let _run_file: RunFile = state.announce(&run)?;
     core.ready.store(true, Ordering::Relaxed);
     greet(&run);
@@ -186,11 +185,12 @@ impl Core {
             events,
         };
         let (media, mut threads) = media::start(parts)?;
-        let (control, calls, stats) = ControlHandle::channel();
+        let (control, calls, published) = ControlHandle::channel();
         let mut core = Control::new(control_config(config, relay.clone(), relay_addresses), Chance::new(clock::seed()?));
-        core.restore(records, clock::now());
+        core.restore(Stored { rooms: records, ..Stored::default() }, &TenantId::new(FIRST_TENANT)?, key, clock::now());
+        published.keys.send_replace(Arc::new(core.keyring()));
         let (shutdown, told) = oneshot::channel();
-        let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, stats, shutdown: told };
+        let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, published, shutdown: told };
         threads.push(task::start(parts)?);
         Ok(Self { relay, control, media, udp, ready: Arc::default(), shutdown, threads })
     }
@@ -226,15 +226,10 @@ fn control_config(config: &Config, relay: RelaySecrets, relay_addresses: Vec<IpA
     }
 }
 
-fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, key: &ApiKey, run: &Run) -> anyhow::Result<()> {
-    let tenant = TenantId::new(FIRST_TENANT)?;
-    let mut keyring = Keyring::new();
-    keyring.insert(tenant.clone(), key.clone())?;
+fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, run: &Run) -> anyhow::Result<()> {
     let origin = run.page.trim_end_matches('/').to_owned();
     let app = AppState::new(Parts {
         control: core.control.clone(),
-        keyring,
-        signers: BTreeMap::from([(tenant, key.clone())]),
         origins: vec![origin],
         clock: clock::wall,
         seed: clock::seed()?,

@@ -69,7 +69,7 @@ pub fn link(state: &AppState, tenant: &TenantId, room: &RoomView, host: Option<&
     if room.mode == RoomMode::P2p {
         claims.attributes.insert(MODE.to_owned(), "p2p".to_owned());
     }
-    let link = format!("{}/r/{}#t={}", state.origin(host), segment(room.name.as_str()), mint(signer, &claims));
+    let link = format!("{}/r/{}#t={}", state.origin(host), segment(room.name.as_str()), mint(&signer, &claims));
     Ok(Invitation { id, link, expires_at: terms.not_after })
 }
 
@@ -95,7 +95,7 @@ pub fn admit(state: &AppState, token: &str) -> Result<Admitted, Problem> {
     let identity = Identity::new(&format!("{role}-{}", state.random_text(IDENTITY_LEN))).map_err(|_| Problem::internal())?;
     let mut claims = Claims::join(room, identity, String::new(), role, invited.expires_at);
     claims.attributes.extend(invited.attributes.get_key_value(MODE).map(|(name, mode)| (name.clone(), mode.clone())));
-    let token = mint(signer, &claims);
+    let token = mint(&signer, &claims);
     let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
     Ok(Admitted { grants, token })
 }

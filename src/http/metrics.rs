@@ -177,7 +177,7 @@ mod tests {
     #[tokio::test]
     async fn every_promised_name_is_there() {
         let (control, _calls, publish) = ControlHandle::channel();
-        publish.send_modify(|stats| {
+        publish.stats.send_modify(|stats| {
             stats.rooms = 5;
             stats.joins.insert("ok", 6);
             stats.join_seconds.observe(0.2);

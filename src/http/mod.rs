@@ -25,6 +25,7 @@ pub mod paths;
 pub mod rooms;
 pub mod socket;
 pub mod state;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
 pub mod twirp;
@@ -46,6 +47,7 @@ pub fn router(state: AppState) -> Router {
     let ours = Router::new()
         .merge(rooms::routes())
         .merge(join::routes())
+        .merge(tenant::routes())
         .merge(p2p::routes())
         .merge(certificate::routes())
         .merge(whip::routes())

@@ -1,6 +1,5 @@
 //! What every handler needs, made once when the server is built.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +20,6 @@ pub type WallClock = fn() -> Duration;
 pub struct Parts {
     /// The way to the control core.
     pub control: ControlHandle,
-    /// The keys whose tokens are accepted.
-    pub keyring: Keyring,
-    /// The key that signs a tenant's invitations.
-    pub signers: BTreeMap<TenantId, ApiKey>,
     /// Origins that this server is reached by, such as `https://konsil.example:8443`, the best known first.
     pub origins: Vec<String>,
     /// The wall clock.
@@ -43,8 +38,6 @@ pub struct AppState(Arc<Inner>);
 
 struct Inner {
     control: ControlHandle,
-    keyring: Keyring,
-    signers: BTreeMap<TenantId, ApiKey>,
     origins: Vec<String>,
     clock: WallClock,
     chance: Mutex<Chance>,
@@ -67,8 +60,6 @@ impl AppState {
         let mut chance = Chance::new(parts.seed);
         Self(Arc::new(Inner {
             control: parts.control,
-            keyring: parts.keyring,
-            signers: parts.signers,
             origins: parts.origins,
             clock: parts.clock,
             sif_trailer: chance.bytes(),
@@ -87,14 +78,14 @@ impl AppState {
 
     /// The keys whose tokens are accepted.
     #[must_use]
-    pub fn keyring(&self) -> &Keyring {
-        &self.0.keyring
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.0.control.keyring()
     }
 
     /// The key that signs for a tenant.
     #[must_use]
-    pub fn signer(&self, tenant: &TenantId) -> Option<&ApiKey> {
-        self.0.signers.get(tenant)
+    pub fn signer(&self, tenant: &TenantId) -> Option<ApiKey> {
+        self.keyring().signer(tenant)
     }
 
     /// The origin for links: the one that the caller used if it is ours, else the best known.

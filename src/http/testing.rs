@@ -31,14 +31,13 @@ fn key() -> ApiKey {
 
 /// State with one key of the tenant `clinic`, and the core's end of the channel.
 pub fn state() -> (AppState, mpsc::Receiver<ControlCall>) {
-    let (control, calls, _) = ControlHandle::channel();
+    let (control, calls, published) = ControlHandle::channel();
     let clinic = TenantId::new("clinic").unwrap();
     let mut keyring = Keyring::new();
-    keyring.insert(clinic.clone(), key()).unwrap();
+    keyring.insert(clinic, key()).unwrap();
+    published.keys.send_replace(Arc::new(keyring));
     let parts = Parts {
         control,
-        keyring,
-        signers: BTreeMap::from([(clinic, key())]),
         origins: vec!["https://konsil.example".to_owned(), "https://localhost:8443".to_owned()],
         clock: || Duration::from_secs(NOW),
         seed: [7; 32],

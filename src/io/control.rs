@@ -1,10 +1,12 @@
 //! The way from the HTTP floor to the control core: bounded queues that never wait for a core gone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::access::key::Keyring;
 use crate::model::ids::SessionId;
 use crate::model::stats::ControlStats;
 use crate::node::request::{ConnId, Connect, Connected, Refusal, Reply, Request};
@@ -48,15 +50,26 @@ pub enum ControlCall {
 pub struct ControlHandle {
     calls: mpsc::Sender<ControlCall>,
     stats: watch::Receiver<ControlStats>,
+    keys: watch::Receiver<Arc<Keyring>>,
+}
+
+/// Where the control task publishes what everybody may read.
+#[derive(Debug)]
+pub struct Published {
+    /// Its numbers.
+    pub stats: watch::Sender<ControlStats>,
+    /// The keys whose tokens are good.
+    pub keys: watch::Sender<Arc<Keyring>>,
 }
 
 impl ControlHandle {
     /// A handle with the ends that the control task keeps.
     #[must_use]
-    pub fn channel() -> (Self, mpsc::Receiver<ControlCall>, watch::Sender<ControlStats>) {
+    pub fn channel() -> (Self, mpsc::Receiver<ControlCall>, Published) {
         let (calls, task) = mpsc::channel(CALLS_MAX);
-        let (publish, stats) = watch::channel(ControlStats::default());
-        (Self { calls, stats }, task, publish)
+        let (publish_stats, stats) = watch::channel(ControlStats::default());
+        let (publish_keys, keys) = watch::channel(Arc::default());
+        (Self { calls, stats, keys }, task, Published { stats: publish_stats, keys: publish_keys })
     }
 
     /// Asks and waits for the answer.
@@ -89,6 +102,12 @@ impl ControlHandle {
             Ok(Ok(answer)) => answer,
             _ => Err(Refusal::Busy),
         }
+    }
+
+    /// The keys whose tokens are good now.
+    #[must_use]
+    pub fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keys.borrow())
     }
 
     /// The numbers that the control task published last.

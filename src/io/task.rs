@@ -1,21 +1,21 @@
 //! The control task: one thread that drives the control core for HTTP, workers, disk.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::model::record::{Write, Written};
-use crate::model::stats::ControlStats;
 use crate::node::control::{Caller, Control, ControlInput, ControlOutput, Ticket};
 use crate::node::request::{ConnId, Connected, Refusal, Reply};
 use crate::room::media::MediaEvent;
 use crate::room::notice::Notice;
 
 use super::clock;
-use super::control::{ControlCall, NOTICES_MAX, Opened};
+use super::control::{ControlCall, NOTICES_MAX, Opened, Published};
 use super::media::MediaHandle;
 use super::store::Store;
 
@@ -34,8 +34,8 @@ pub struct TaskParts {
     pub calls: mpsc::Receiver<ControlCall>,
     /// News from the workers.
     pub events: mpsc::Receiver<MediaEvent>,
-    /// Where numbers are published.
-    pub stats: watch::Sender<ControlStats>,
+    /// Where numbers are published, with the keys whose tokens are good.
+    pub published: Published,
     /// Tells the task to send everybody home; it ends when that is done.
     pub shutdown: oneshot::Receiver<()>,
 }
@@ -151,6 +151,9 @@ impl ControlTask {
                     self.notices.remove(&conn);
                 }
                 ControlOutput::Media(worker, command) => self.parts.media.command(worker, command),
+                ControlOutput::Keys(keyring) => {
+                    self.parts.published.keys.send_replace(Arc::new(keyring));
+                }
                 ControlOutput::Persist(ticket, writes) => self.persist(ticket, &writes),
             }
         }
@@ -193,6 +196,6 @@ impl ControlTask {
     fn tick(&mut self) {
         let gone: Vec<ConnId> = self.notices.iter().filter(|(_, sender)| sender.is_closed()).map(|(conn, _)| *conn).collect();
         gone.into_iter().for_each(|conn| self.closed(conn));
-        self.parts.stats.send_replace(self.parts.control.stats());
+        self.parts.published.stats.send_replace(self.parts.control.stats());
     }
 }

@@ -2,8 +2,9 @@
 
 use super::fragment::Fragment;
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomName, SessionId, Sid};
+use crate::model::ids::{Identity, KeyId, RoomName, SessionId, Sid, TenantId};
 pub use crate::model::record::RoomMode;
+use crate::model::record::{KeyRecord, TenantRecord};
 use crate::room::command::{AddTrack, Layout, SyncState};
 use crate::room::media::DataMessage;
 use crate::room::moderate::Profile;
@@ -203,6 +204,29 @@ pub enum Request {
         /// Where.
         room: RoomName,
     },
+    /// Shut a person out of a room for good. Answer: [`Reply::Done`].
+    Revoke {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Who.
+        identity: Identity,
+    },
+    /// The caller's own organisation. Answer: [`Reply::Tenants`] with one entry.
+    Tenant {
+        /// The caller.
+        grants: Grants,
+    },
+    /// Say how long the caller's own organisation keeps records. Answer: [`Reply::Tenants`] with one entry.
+    Retention {
+        /// The caller.
+        grants: Grants,
+        /// Days, 1 to 90.
+        days: u8,
+    },
+    /// An order of the operator. Answer: as the order says.
+    Operate(Order),
     /// Publish by WHIP. Answer: [`Reply::Media`].
     Whip {
         /// The caller.
@@ -254,6 +278,37 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// What the caller's token allows; orders of the operator come without one.
+    #[must_use]
+    pub fn grants(&self) -> Option<&Grants> {
+        match self {
+            Self::Validate { grants, .. }
+            | Self::CreateRoom { grants, .. }
+            | Self::ListRooms { grants, .. }
+            | Self::Room { grants, .. }
+            | Self::DeleteRoom { grants, .. }
+            | Self::Participants { grants, .. }
+            | Self::Participant { grants, .. }
+            | Self::RemoveParticipant { grants, .. }
+            | Self::Mute { grants, .. }
+            | Self::UpdateParticipant { grants, .. }
+            | Self::UpdateSubscriptions { grants, .. }
+            | Self::SendData { grants, .. }
+            | Self::UpdateRoom { grants, .. }
+            | Self::Invite { grants, .. }
+            | Self::Revoke { grants, .. }
+            | Self::Tenant { grants, .. }
+            | Self::Retention { grants, .. }
+            | Self::Whip { grants, .. }
+            | Self::Whep { grants, .. }
+            | Self::ChangeMedia { grants, .. }
+            | Self::EndMedia { grants, .. } => Some(grants),
+            Self::Operate(_) => None,
+        }
+    }
+}
+
 /// Which ICE session a change is meant for (`If-Match`, RFC 9110 §13.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -274,6 +329,45 @@ impl Condition {
     }
 }
 
+/// What an operator orders; it comes by the server's own socket, not by a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All organisations. Answer: [`Reply::Tenants`].
+    Tenants,
+    /// Make one. Answer: [`Reply::Tenants`] with one entry.
+    AddTenant(TenantId, TenantChange),
+    /// Change one. Answer: [`Reply::Tenants`] with one entry.
+    ChangeTenant(TenantId, TenantChange),
+    /// End one with all its calls. Answer: [`Reply::Done`].
+    RemoveTenant(TenantId),
+    /// Make a key. Answer: [`Reply::Key`].
+    AddKey(TenantId),
+    /// Make a key void, end what it let in. Answer: [`Reply::Done`].
+    RevokeKey(KeyId),
+}
+
+/// What of an organisation is to be other than it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TenantChange {
+    /// Most rooms at a time.
+    pub rooms_max: Option<u32>,
+    /// Most participants at a time.
+    pub participants_max: Option<u32>,
+    /// Most bits a second of all its participants; 0 is no limit.
+    pub bits_per_s: Option<u64>,
+    /// Days for which records are kept, 1 to 90.
+    pub retention_days: Option<u8>,
+}
+
+/// An organisation as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantView {
+    /// Its limits.
+    pub record: TenantRecord,
+    /// Its keys that are good.
+    pub keys: Vec<KeyId>,
+}
+
 /// The answer to a [`Request`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -285,6 +379,10 @@ pub enum Reply {
     Room(RoomView),
     /// Rooms.
     Rooms(Vec<RoomView>),
+    /// Organisations.
+    Tenants(Vec<TenantView>),
+    /// A new key; its secret is told this once.
+    Key(KeyRecord),
     /// Participants.
     Participants(Vec<ParticipantView>),
     /// Tracks.
@@ -357,6 +455,24 @@ pub enum Refusal {
     /// The session that should be resumed is not there.
     #[error("there is no session to resume; join again")]
     NoSession,
+    /// The token was good until its key, or its person's place in the room, was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// The caller's organisation has reached a limit of its own.
+    #[error("the tenant has reached its limit of {0}")]
+    TenantLimit(&'static str),
+    /// No such organisation.
+    #[error("there is no such tenant")]
+    TenantNotFound,
+    /// An organisation of this name exists already.
+    #[error("a tenant of this name exists already")]
+    TenantExists,
+    /// No such key.
+    #[error("there is no such API key, or it is revoked already")]
+    KeyNotFound,
+    /// The disk is full: nobody joins whom the server could not put on record.
+    #[error("the server's storage is full")]
+    Full,
     /// What had to be written could not be.
     #[error("the server could not store this; nothing was changed")]
     NotStored,

@@ -101,6 +101,11 @@ impl Participant {
         }
     }
 
+    /// The key that signed its token.
+    pub fn issuer(&self) -> &str {
+        &self.grants.issuer
+    }
+
     /// When its own token ends, in seconds since 1970.
     pub fn expires_at(&self) -> u64 {
         self.grants.expires_at

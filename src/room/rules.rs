@@ -157,6 +157,12 @@ impl Room {
         self.participants.get(&session).map(|participant| &participant.identity)
     }
 
+    /// The key that signed a session's token.
+    #[must_use]
+    pub fn issuer_of(&self, session: SessionId) -> Option<&str> {
+        self.participants.get(&session).map(Participant::issuer)
+    }
+
     /// The public id of a session.
     #[must_use]
     pub fn sid_of(&self, session: SessionId) -> Option<&Sid> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::call::encoder::written;
 use konsil::model::chance::Chance;
 use konsil::model::media::{Encryption, MediaKind, TrackSource};
 use konsil::model::time::Moment;
@@ -29,8 +30,7 @@ impl Server {
     }
 
     fn feed(&mut self, input: ControlInput) -> Vec<ControlOutput> {
-        self.control.handle(input, self.now);
-        std::iter::from_fn(|| self.control.poll()).collect()
+        written(&mut self.control, input, self.now)
     }
 
     fn join(&mut self, room: &str, identity: &str) -> Result<ConnId, Refusal> {

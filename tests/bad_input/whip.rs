@@ -13,7 +13,7 @@ use konsil::room::media::{MediaCommand, MediaEvent};
 use str0m::change::SdpAnswer;
 
 use super::call::Call;
-use super::call::encoder::{Node, ROOM, grants};
+use super::call::encoder::{Node, ROOM, grants, written};
 use super::connect;
 use super::goes_on;
 
@@ -109,8 +109,8 @@ fn only_who_may_end_a_session_may_change_it() {
 fn participants_who_signal_are_no_resources() {
     let mut node = Node::new(false);
     let now = Moment { instant: node.call.now, wall: Duration::ZERO };
-    node.control.handle(ControlInput::Connect(Caller(1), ConnId(1), connect(grants("anna"))), now);
-    let sid = std::iter::from_fn(|| node.control.poll()).find_map(|output| match output {
+    let outputs = written(&mut node.control, ControlInput::Connect(Caller(1), ConnId(1), connect(grants("anna"))), now);
+    let sid = outputs.into_iter().find_map(|output| match output {
         ControlOutput::Media(_, MediaCommand::AddSession { sid, .. }) => Some(sid),
         _ => None,
     });

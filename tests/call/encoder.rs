@@ -6,6 +6,7 @@ use std::time::Duration;
 use konsil::model::chance::Chance;
 use konsil::model::grants::Grants;
 use konsil::model::ids::{Identity, RoomName, TenantId};
+use konsil::model::record::Written;
 use konsil::model::time::Moment;
 use konsil::node::control::{Caller, Control, ControlConfig, ControlInput, ControlOutput};
 use konsil::node::request::{Refusal, Reply, Request};
@@ -83,6 +84,7 @@ impl Node {
         loop {
             while let Some(output) = self.control.poll() {
                 match output {
+                    ControlOutput::Persist(ticket, _) => self.control.handle(ControlInput::Persisted(ticket, Written::Durably), now),
                     ControlOutput::Media(_, command) => self.call.order(command),
                     ControlOutput::Reply(to, result) => {
                         assert!(to == caller && answer.is_none(), "an answer that nobody waits for");
@@ -98,4 +100,17 @@ impl Node {
             events.into_iter().for_each(|event| self.control.handle(ControlInput::Media(event), now));
         }
     }
+}
+
+/// What the core wants done, on a disk that writes at once.
+pub fn written(control: &mut Control, input: ControlInput, now: Moment) -> Vec<ControlOutput> {
+    control.handle(input, now);
+    let mut outputs = Vec::new();
+    while let Some(output) = control.poll() {
+        match output {
+            ControlOutput::Persist(ticket, _) => control.handle(ControlInput::Persisted(ticket, Written::Durably), now),
+            other => outputs.push(other),
+        }
+    }
+    outputs
 }

@@ -72,13 +72,15 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         use Refusal as R;
         let (status, code) = match &refusal {
-            R::NotAllowed(_) => (403, "permission_denied"),
-            R::RoomNotFound | R::ParticipantNotFound | R::TrackNotFound | R::ResourceNotFound => (404, "not_found"),
-            R::RoomExists => (409, "already_exists"),
-            R::RoomFull | R::LimitReached(_) => (429, "resource_exhausted"),
+            R::NotAllowed(_) | R::Revoked => (403, "permission_denied"),
+            R::RoomNotFound | R::ParticipantNotFound | R::TrackNotFound | R::ResourceNotFound | R::TenantNotFound | R::KeyNotFound => {
+                (404, "not_found")
+            }
+            R::RoomExists | R::TenantExists => (409, "already_exists"),
+            R::RoomFull | R::LimitReached(_) | R::TenantLimit(_) => (429, "resource_exhausted"),
             R::Invalid(_) | R::BadSdp(_) => (400, "invalid_argument"),
             R::EncryptionRequired | R::NoSession | R::WrongMode(_) | R::NotCurrent | R::TooManyCandidates => (412, "failed_precondition"),
-            R::NotStored | R::ShuttingDown | R::Busy => (503, "unavailable"),
+            R::NotStored | R::Full | R::ShuttingDown | R::Busy => (503, "unavailable"),
         };
         Self::new(status, code, refusal.to_string())
     }

@@ -55,7 +55,7 @@ impl Control {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::testing::{config, connect};
+    use super::super::testing::{config, connect, written};
     use super::super::{Caller, ControlInput};
     use super::*;
     use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
@@ -75,8 +75,7 @@ mod tests {
         let identity = Identity::new(&format!("person-{id}")).unwrap();
         let claims = Claims::join(&RoomName::new(room).unwrap(), identity, String::new(), Role::Guest, 60);
         let grants = ring.verify(&mint(&key, &claims), 1).unwrap();
-        control.handle(ControlInput::Connect(Caller(id), ConnId(id), connect(grants)), now);
-        std::iter::from_fn(|| control.poll()).collect()
+        written(control, ControlInput::Connect(Caller(id), ConnId(id), connect(grants)), now)
     }
 
     fn told_to_reconnect(outputs: &[ControlOutput], conn: u64) -> bool {

@@ -1,5 +1,6 @@
 //! Joining over a signalling connection.
 
+use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, WorkerIndex};
 use crate::model::time::Moment;
@@ -8,21 +9,53 @@ use crate::room::JoinError;
 use crate::room::command::{Joining, Layout, Signal};
 use crate::turn::credentials::RelayUser;
 
-use super::{Caller, Control, ControlOutput, p2p};
+use super::{Caller, Control, ControlOutput, Waiting, audit, p2p};
 
 impl Control {
     pub(super) fn connect(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) {
-        let resume = connect.resume.is_some();
-        let result = if resume { self.resume(caller, conn, connect, now) } else { self.join(caller, conn, connect, now) };
-        let label = match &result {
-            Ok(()) if resume => "resumed",
-            Ok(()) => "ok",
-            Err(refusal) => refusal_label(refusal),
-        };
+        if connect.resume.is_some() {
+            let result = self.entitled(&connect.grants, now).and_then(|()| self.resume(caller, conn, connect, now));
+            return self.let_in(caller, "resumed", result);
+        }
+        match self.would_let_in(&connect, now) {
+            Ok(()) => {
+                let entry = audit::by(AuditEvent::JoinGranted, &connect.grants, None, now);
+                self.persist(vec![entry], Waiting::Join(caller, conn, Box::new(connect)));
+            }
+            Err(refusal) => {
+                self.note(audit::by(AuditEvent::JoinRefused, &connect.grants, None, now));
+                self.refuse_join(caller, refusal);
+            }
+        }
+    }
+
+    /// Somebody joins, which is on record.
+    pub(super) fn join_granted(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) {
+        let refused = audit::by(AuditEvent::JoinRefused, &connect.grants, None, now);
+        let result = self.entitled(&connect.grants, now).and_then(|()| self.join(caller, conn, connect, now));
+        if result.is_err() {
+            self.note(refused);
+        }
+        self.let_in(caller, "ok", result);
+    }
+
+    pub(super) fn refuse_join(&mut self, caller: Caller, refusal: Refusal) {
+        self.let_in(caller, "refused", Err(refusal));
+    }
+
+    fn let_in(&mut self, caller: Caller, how: &'static str, result: Result<(), Refusal>) {
+        let label = result.as_ref().map_or_else(refusal_label, |()| how);
         *self.stats.joins.entry(label).or_default() += 1;
         if let Err(refusal) = result {
             self.out.push_back(ControlOutput::Connected(caller, Err(refusal)));
         }
+    }
+
+    /// Whether somebody would get in now: what is refused should be refused before it is on record as granted.
+    fn would_let_in(&self, connect: &Connect, now: Moment) -> Result<(), Refusal> {
+        self.entitled(&connect.grants, now)?;
+        self.validate(&connect.grants, Some(connect.layout))?;
+        self.has_place(&connect.grants.tenant)
     }
 
     /// Whether these grants could join now.
@@ -46,6 +79,7 @@ impl Control {
         if self.sessions.len() >= self.config.sessions_max {
             return Err(Refusal::LimitReached("sessions"));
         }
+        self.has_place(&grants.tenant)?;
         match self.find(grants, &name) {
             Some(key) => Ok(key),
             None => self.auto_create(RoomId { tenant: grants.tenant.clone(), name }, now),
@@ -166,6 +200,9 @@ fn refusal_label(refusal: &Refusal) -> &'static str {
         Refusal::NoSession => "no_session",
         Refusal::ShuttingDown => "shutting_down",
         Refusal::WrongMode(_) => "wrong_mode",
+        Refusal::Revoked => "revoked",
+        Refusal::TenantLimit(_) => "tenant_limit",
+        Refusal::Full => "storage_full",
         _ => "refused",
     }
 }

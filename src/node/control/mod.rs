@@ -1,5 +1,7 @@
 //! The control core: requests or signals in, replies or orders out.
 
+mod audit;
+mod directory;
 mod fault;
 mod join;
 mod moderate;
@@ -14,9 +16,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::access::jwt::Keyring;
+use crate::model::audit::AuditEvent;
 use crate::model::chance::Chance;
-use crate::model::ids::{RoomId, RoomKey, SessionId, WorkerIndex};
-use crate::model::record::{RoomRecord, Write, Written};
+use crate::model::ids::{RoomId, RoomKey, SessionId, TenantId, WorkerIndex};
+use crate::model::record::{KeyRecord, RevocationRecord, RoomRecord, TenantRecord, Write, Written};
 use crate::model::stats::ControlStats;
 use crate::model::time::Moment;
 use crate::room::command::Signal;
@@ -27,6 +31,7 @@ use crate::turn::credentials::{RelaySecrets, RelayUser};
 
 use super::conceal;
 use super::request::{ConnId, Connect, Connected, Refusal, Reply, Request};
+use directory::Directory;
 
 /// Settings of the control core.
 #[derive(Clone, Debug)]
@@ -95,6 +100,8 @@ pub enum ControlOutput {
     Media(WorkerIndex, MediaCommand),
     /// Write all or nothing, then say [`ControlInput::Persisted`].
     Persist(Ticket, Vec<Write>),
+    /// Tokens of these keys are good from now on, of no others.
+    Keys(Keyring),
 }
 
 /// A room with its place.
@@ -113,14 +120,50 @@ enum Waiting {
     Create(Caller, RoomRecord, String),
     /// The room closes and the caller is answered.
     Delete(Caller, RoomId),
-    /// Nobody waits: an empty room's time was over.
+    /// Somebody joins: that it may is on record.
+    Join(Caller, ConnId, Box<Connect>),
+    /// Somebody joins by WHIP or WHEP.
+    Enter(Caller, Box<Request>),
+    /// What was done is on record, and the caller hears of it.
+    Answer(Caller, Reply),
+    /// A tenant was made or changed.
+    Tenant(Caller, TenantRecord),
+    /// A tenant is gone.
+    NoTenant(Caller, TenantId),
+    /// A key was made.
+    Key(Caller, KeyRecord),
+    /// A key is void.
+    NoKey(Caller, KeyRecord),
+    /// Tokens are void.
+    Revocation(Caller, RevocationRecord),
+    /// Nobody waits.
     Forget,
+}
+
+impl Waiting {
+    /// Who waits for the answer.
+    fn caller(&self) -> Option<Caller> {
+        match self {
+            Self::Create(caller, ..)
+            | Self::Delete(caller, _)
+            | Self::Join(caller, ..)
+            | Self::Enter(caller, _)
+            | Self::Answer(caller, _)
+            | Self::Tenant(caller, _)
+            | Self::NoTenant(caller, _)
+            | Self::Key(caller, _)
+            | Self::NoKey(caller, _)
+            | Self::Revocation(caller, _) => Some(*caller),
+            Self::Forget => None,
+        }
+    }
 }
 
 /// The control core. Poll shape: `handle`, then `poll` until `None`, then wait for `next_timeout`.
 pub struct Control {
     config: ControlConfig,
     chance: Chance,
+    directory: Directory,
     rooms: BTreeMap<RoomKey, Entry>,
     by_id: BTreeMap<RoomId, RoomKey>,
     sessions: BTreeMap<SessionId, RoomKey>,
@@ -152,6 +195,7 @@ impl Control {
         Self {
             config,
             chance,
+            directory: Directory::default(),
             rooms: BTreeMap::new(),
             by_id: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -181,7 +225,7 @@ impl Control {
             ControlInput::Media(event) => self.media(event, now),
             ControlInput::Persisted(ticket, written) => self.persisted(ticket, written, now),
             ControlInput::Timeout => self.timeout(now),
-            ControlInput::Shutdown => self.shut_down(),
+            ControlInput::Shutdown => self.shut_down(now),
         }
         self.clear_broken(now);
     }
@@ -286,13 +330,14 @@ impl Control {
         for key in keys {
             self.with_room(key, |room, _, out| room.handle_timeout(now, out));
             if self.rooms.get(&key).is_some_and(|entry| entry.room.is_over(now)) {
-                self.room_over(key);
+                self.room_over(key, now);
             }
         }
     }
 
-    fn shut_down(&mut self) {
+    fn shut_down(&mut self, now: Moment) {
         self.shutting_down = true;
+        self.note(audit::alone(AuditEvent::Stopped, None, None, now));
         for key in self.rooms.keys().copied().collect::<Vec<_>>() {
             self.close_room(key, LeaveReason::ServerShutdown);
         }

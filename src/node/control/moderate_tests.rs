@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::testing::{config, connect};
+use super::super::testing::{config, connect, written};
 use super::super::{Caller, ControlInput, ControlOutput};
 use super::*;
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
-use crate::model::record::{RoomMode, Written};
+use crate::model::record::RoomMode;
 use crate::node::request::{ConnId, Request, RoomOrigin, RoomSpec};
 use crate::room::media::MediaCommand;
 use crate::room::notice::Notice;
@@ -74,17 +74,12 @@ impl Scene {
     }
 
     fn feed(&mut self, input: ControlInput) -> Vec<ControlOutput> {
-        self.control.handle(input, self.now);
-        std::iter::from_fn(|| self.control.poll()).collect()
+        written(&mut self.control, input, self.now)
     }
 
     fn ask(&mut self, request: Request) -> (Result<Reply, Refusal>, Vec<ControlOutput>) {
         self.last += 1;
         let mut outputs = self.feed(ControlInput::Request(Caller(self.last), Box::new(request)));
-        if let Some(ControlOutput::Persist(ticket, _)) = outputs.last() {
-            let ticket = *ticket;
-            outputs.extend(self.feed(ControlInput::Persisted(ticket, Written::Durably)));
-        }
         let at = outputs.iter().position(|output| matches!(output, ControlOutput::Reply(..))).unwrap();
         let ControlOutput::Reply(_, reply) = outputs.remove(at) else { panic!() };
         (reply, outputs)

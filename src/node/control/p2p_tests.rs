@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::testing::config;
-use super::super::{Caller, ControlInput, ControlOutput, Ticket};
+use super::super::testing::{config, written};
+use super::super::{Caller, ControlInput, ControlOutput};
 use super::*;
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
-use crate::model::record::{Write, Written};
+use crate::model::record::Write;
 use crate::node::request::{ConnId, Connect, Reply, Request, RoomOrigin};
 use crate::room::command::{DescriptionKind, PartnerMessage};
 use crate::room::media::MediaCommand;
@@ -53,8 +53,7 @@ impl Scene {
     }
 
     fn feed(&mut self, input: ControlInput) -> Vec<ControlOutput> {
-        self.control.handle(input, self.now);
-        std::iter::from_fn(|| self.control.poll()).collect()
+        written(&mut self.control, input, self.now)
     }
 
     fn grants(&self, key: usize, claims: &Claims) -> Grants {
@@ -77,10 +76,6 @@ impl Scene {
     fn ask(&mut self, request: Request) -> (Result<Reply, Refusal>, Vec<ControlOutput>) {
         self.last += 1;
         let mut outputs = self.feed(ControlInput::Request(Caller(self.last), Box::new(request)));
-        if let Some(ControlOutput::Persist(Ticket(ticket), _)) = outputs.last() {
-            let ticket = Ticket(*ticket);
-            outputs.extend(self.feed(ControlInput::Persisted(ticket, Written::Durably)));
-        }
         let reply = outputs.iter().position(|output| matches!(output, ControlOutput::Reply(..))).unwrap();
         let ControlOutput::Reply(_, reply) = outputs.remove(reply) else { panic!() };
         (reply, outputs)
@@ -361,7 +356,7 @@ fn an_empty_room_ends_in_its_time() {
     scene.say(&anna, Signal::Leave);
     let outputs = scene.pass(Duration::from_secs(5));
     let [ControlOutput::Persist(_, writes)] = &outputs[..] else { panic!("{outputs:?}") };
-    assert!(matches!(writes[..], [Write::DeleteRoom(_)]), "{writes:?}");
+    assert!(matches!(writes[..], [Write::DeleteRoom(_), Write::Audit(_)]), "{writes:?}");
     assert_eq!(scene.control.stats().rooms, 0);
 }
 

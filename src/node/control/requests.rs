@@ -1,31 +1,22 @@
 //! What callers ask for, checked against the caller's grants.
 
+use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid};
 use crate::model::record::{RoomMode, Write};
 use crate::model::time::Moment;
-use crate::node::request::{Refusal, Reply, Request};
+use crate::node::request::{Refusal, Reply, Request, TenantChange};
 use crate::room::Room;
 use crate::room::command::{Layout, Only};
 use crate::room::notice::LeaveReason;
 
-use super::{Caller, Control, ControlOutput, Waiting, p2p};
+use super::{Caller, Control, ControlOutput, Waiting, audit, p2p};
 
 impl Control {
     pub(super) fn request(&mut self, caller: Caller, request: Request, now: Moment) {
-        let result = match request {
-            Request::CreateRoom { grants, spec } => self.create_room(caller, &grants, spec, now).map(|()| None),
-            Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room),
-            Request::Whip { grants, room, sdp } => self.whip(caller, grants, &room, sdp, now).map(|()| None),
-            Request::Whep { grants, room, identity, track, sdp } => {
-                let only = Only { publisher: identity, track };
-                self.whep(caller, grants, &room, only, sdp, now).map(|()| None)
-            }
-            Request::ChangeMedia { grants, room, of, resource, condition, fragment } => {
-                let session = self.own_media(&grants, &room, of.as_ref(), &resource);
-                session.and_then(|(key, session)| self.change_media(caller, key, session, &condition, fragment, now))
-            }
-            other => self.at_once(other, now).map(Some),
+        let result = match self.entitled_to(&request, now) {
+            Ok(()) => self.granted(caller, request, now),
+            Err(refusal) => Err(refusal),
         };
         match result {
             Ok(Some(reply)) => self.out.push_back(ControlOutput::Reply(caller, Ok(reply))),
@@ -33,6 +24,63 @@ impl Control {
             Ok(None) => {}
             Err(refusal) => self.out.push_back(ControlOutput::Reply(caller, Err(refusal))),
         }
+    }
+
+    fn granted(&mut self, caller: Caller, request: Request, now: Moment) -> Result<Option<Reply>, Refusal> {
+        match request {
+            Request::Operate(order) => self.operate(caller, order, now),
+            Request::CreateRoom { grants, spec } => self.create_room(caller, &grants, spec, now).map(|()| None),
+            Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room, now),
+            Request::Revoke { grants, room, identity } => self.revoke(caller, &grants, &room, identity, now).map(|()| None),
+            Request::Retention { grants, days } => {
+                let change = TenantChange { retention_days: Some(days), ..TenantChange::default() };
+                administers(&grants)?;
+                self.change_tenant(caller, &grants.tenant, &change, now).map(|()| None)
+            }
+            Request::Whip { .. } | Request::Whep { .. } => self.enter_by_request(caller, request, now).map(|()| None),
+            Request::ChangeMedia { grants, room, of, resource, condition, fragment } => {
+                let session = self.own_media(&grants, &room, of.as_ref(), &resource);
+                session.and_then(|(key, session)| self.change_media(caller, key, session, &condition, fragment, now))
+            }
+            other => {
+                let entry = recorded(&other, now);
+                let reply = self.at_once(other, now)?;
+                let Some(entry) = entry else { return Ok(Some(reply)) };
+                self.persist(vec![entry], Waiting::Answer(caller, reply));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether what the caller's token allows holds still.
+    fn entitled_to(&self, request: &Request, now: Moment) -> Result<(), Refusal> {
+        request.grants().map_or(Ok(()), |grants| self.entitled(grants, now))
+    }
+
+    /// Somebody wants in by WHIP or WHEP: that it may goes on record first.
+    fn enter_by_request(&mut self, caller: Caller, request: Request, now: Moment) -> Result<(), Refusal> {
+        let Some(grants) = request.grants() else { return Err(Refusal::Invalid("nobody asks")) };
+        self.may_join(grants)?;
+        let entry = audit::by(AuditEvent::JoinGranted, grants, None, now);
+        self.persist(vec![entry], Waiting::Enter(caller, Box::new(request)));
+        Ok(())
+    }
+
+    /// Somebody enters by WHIP or WHEP, which is on record.
+    pub(super) fn enter_granted(&mut self, caller: Caller, request: Request, now: Moment) -> Result<(), Refusal> {
+        let refused = request.grants().map(|grants| audit::by(AuditEvent::JoinRefused, grants, None, now));
+        let result = match request {
+            Request::Whip { grants, room, sdp } => self.whip(caller, grants, &room, sdp, now),
+            Request::Whep { grants, room, identity, track, sdp } => {
+                let only = Only { publisher: identity, track };
+                self.whep(caller, grants, &room, only, sdp, now)
+            }
+            _ => Err(Refusal::Invalid("nobody enters by this request")),
+        };
+        if result.is_err() {
+            refused.into_iter().for_each(|entry| self.note(entry));
+        }
+        result
     }
 
     /// Requests that need neither disk nor worker.
@@ -57,8 +105,15 @@ impl Control {
             Request::UpdateRoom { grants, room, metadata } => self.update_room(&grants, &room, metadata),
             Request::Invite { grants, room } => self.moderated(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
             Request::EndMedia { grants, room, of, resource } => self.end_media(&grants, &room, of.as_ref(), &resource, now),
+            Request::Tenant { grants } => {
+                administers(&grants)?;
+                self.own_tenant(&grants)
+            }
             Request::CreateRoom { .. }
             | Request::DeleteRoom { .. }
+            | Request::Revoke { .. }
+            | Request::Retention { .. }
+            | Request::Operate(_)
             | Request::Whip { .. }
             | Request::Whep { .. }
             | Request::ChangeMedia { .. } => Err(Refusal::Invalid("this request is answered later")),
@@ -66,7 +121,7 @@ impl Control {
     }
 
     /// Whether a client with these grants would get in now.
-    fn validate(&self, grants: &Grants, layout: Option<Layout>) -> Result<Reply, Refusal> {
+    pub(super) fn validate(&self, grants: &Grants, layout: Option<Layout>) -> Result<Reply, Refusal> {
         let name = self.may_join(grants)?;
         let room = self.find(grants, &name).and_then(|key| self.rooms.get(&key)).map(|entry| &entry.room);
         p2p::admits(room, grants, layout)?;
@@ -106,19 +161,21 @@ impl Control {
         Ok(Reply::Rooms(rooms.collect()))
     }
 
-    fn delete_room(&mut self, caller: Caller, grants: &Grants, name: &RoomName) -> Result<Option<Reply>, Refusal> {
+    fn delete_room(&mut self, caller: Caller, grants: &Grants, name: &RoomName, now: Moment) -> Result<Option<Reply>, Refusal> {
         if !grants.room_create {
             return Err(Refusal::NotAllowed("roomCreate"));
         }
         let key = self.find(grants, name).ok_or(Refusal::RoomNotFound)?;
         let entry = self.rooms.get(&key).ok_or(Refusal::RoomNotFound)?;
-        if entry.stored {
-            let id = entry.room.id().clone();
-            self.persist(vec![Write::DeleteRoom(id.clone())], Waiting::Delete(caller, id));
-            return Ok(None);
-        }
-        self.close_room(key, LeaveReason::RoomDeleted);
-        Ok(Some(Reply::Done))
+        let id = entry.room.id().clone();
+        let deleted = entry.stored.then(|| Write::DeleteRoom(id.clone()));
+        let ended = audit::by(AuditEvent::RoomEnded, grants, Some(name), now);
+        self.persist(deleted.into_iter().chain([ended]).collect(), Waiting::Delete(caller, id));
+        Ok(None)
+    }
+
+    fn own_tenant(&self, grants: &Grants) -> Result<Reply, Refusal> {
+        self.directory.view_of(&grants.tenant).map(|view| Reply::Tenants(vec![view])).ok_or(Refusal::TenantNotFound)
     }
 
     pub(super) fn participant(&self, grants: &Grants, name: &RoomName, identity: &Identity) -> Result<Reply, Refusal> {
@@ -146,4 +203,20 @@ impl Control {
         }
         Ok(Reply::Tracks(tracks))
     }
+}
+
+/// Whether the caller speaks for its organisation.
+fn administers(grants: &Grants) -> Result<(), Refusal> {
+    let all = grants.room_create && grants.room_list && grants.room_admin && grants.room.is_none();
+    if all { Ok(()) } else { Err(Refusal::NotAllowed("roomCreate, roomList with roomAdmin for no room")) }
+}
+
+/// What goes on record when this is done, before its caller hears of it.
+fn recorded(request: &Request, now: Moment) -> Option<Write> {
+    let (event, grants, room) = match request {
+        Request::RemoveParticipant { grants, room, .. } => (AuditEvent::Removed, grants, room),
+        Request::Mute { grants, room, .. } => (AuditEvent::Muted, grants, room),
+        _ => return None,
+    };
+    Some(audit::by(event, grants, Some(room), now))
 }

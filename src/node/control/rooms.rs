@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
-use crate::model::ids::{RoomId, RoomKey, RoomName, Sid, WorkerIndex};
+use crate::model::ids::{RoomId, RoomKey, RoomName, Sid, TenantId, WorkerIndex};
 use crate::model::record::{RoomMode, RoomRecord, Write, Written};
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, RoomOrigin, RoomSpec};
 use crate::room::notice::LeaveReason;
 use crate::room::{PEOPLE, Room, RoomSettings};
 
-use super::{Caller, Control, ControlOutput, Entry, Ticket, Waiting, p2p};
+use super::{Caller, Control, ControlOutput, Entry, Ticket, Waiting, audit, p2p};
 
 /// Most participants that one room may have. A room lives on one thread; beyond this its fan-out would fill it.
 pub const PARTICIPANTS_MAX: u32 = 500;
@@ -20,13 +21,6 @@ pub const EMPTY_TIMEOUT_MAX_S: u32 = 86_400;
 pub const METADATA_MAX: usize = 64 * 1024;
 
 impl Control {
-    /// Rooms that were stored before this start.
-    pub fn restore(&mut self, records: Vec<RoomRecord>, now: Moment) {
-        for record in records {
-            self.open(&record, String::new(), true, now);
-        }
-    }
-
     pub(super) fn find(&self, grants: &Grants, name: &RoomName) -> Option<RoomKey> {
         let id = RoomId { tenant: grants.tenant.clone(), name: name.clone() };
         self.by_id.get(&id).copied()
@@ -42,7 +36,7 @@ impl Control {
         if !self.config.auto_create {
             return Err(Refusal::RoomNotFound);
         }
-        self.check_room_limit()?;
+        self.check_room_limit(&id.tenant)?;
         let record = RoomRecord {
             id,
             sid: Sid::room(&mut self.chance),
@@ -56,10 +50,12 @@ impl Control {
             not_before: None,
             not_after: None,
         };
+        self.note(audit::alone(AuditEvent::RoomMade, Some(record.id.tenant.clone()), Some(record.id.name.clone()), now));
         Ok(self.open(&record, String::new(), false, now))
     }
 
-    fn check_room_limit(&self) -> Result<(), Refusal> {
+    fn check_room_limit(&self, tenant: &TenantId) -> Result<(), Refusal> {
+        self.may_have_room(tenant)?;
         if self.rooms.len() + self.creating.len() >= self.config.rooms_max {
             return Err(Refusal::LimitReached("rooms"));
         }
@@ -86,9 +82,10 @@ impl Control {
         if self.creating.contains(&record.id) {
             return Err(Refusal::RoomExists);
         }
-        self.check_room_limit()?;
+        self.check_room_limit(&grants.tenant)?;
         self.creating.insert(record.id.clone());
-        self.persist(vec![Write::PutRoom(record.clone())], Waiting::Create(caller, record, spec.metadata));
+        let entry = audit::by(AuditEvent::RoomMade, grants, Some(&record.id.name), now);
+        self.persist(vec![Write::PutRoom(record.clone()), entry], Waiting::Create(caller, record, spec.metadata));
         Ok(())
     }
 
@@ -146,8 +143,20 @@ impl Control {
 
     pub(super) fn persisted(&mut self, ticket: Ticket, written: Written, now: Moment) {
         let done = written == Written::Durably;
+        let refusal = if written == Written::Full { Refusal::Full } else { Refusal::NotStored };
         let (caller, reply) = match self.writes.remove(&ticket) {
             None | Some(Waiting::Forget) => return,
+            Some(Waiting::Join(caller, conn, connect)) => {
+                return if done { self.join_granted(caller, conn, *connect, now) } else { self.refuse_join(caller, refusal) };
+            }
+            Some(Waiting::Enter(caller, request)) => {
+                let result = if done { self.enter_granted(caller, *request, now) } else { Err(refusal) };
+                return if let Err(refusal) = result {
+                    self.out.push_back(ControlOutput::Reply(caller, Err(refusal)))
+                };
+            }
+            // It was done before it was put on record, and is no less done where that failed.
+            Some(Waiting::Answer(caller, reply)) => (caller, Some(reply)),
             Some(Waiting::Create(caller, record, metadata)) => {
                 self.creating.remove(&record.id);
                 let opened = done.then(|| self.open(&record, metadata, true, now));
@@ -160,8 +169,14 @@ impl Control {
                 }
                 (caller, done.then_some(Reply::Done))
             }
+            Some(of_directory) => {
+                let caller = of_directory.caller();
+                let reply = if done { self.directory_written(of_directory, now) } else { None };
+                let Some(caller) = caller else { return };
+                (caller, reply.map(|(_, reply)| reply))
+            }
         };
-        self.out.push_back(ControlOutput::Reply(caller, reply.ok_or(Refusal::NotStored)));
+        self.out.push_back(ControlOutput::Reply(caller, reply.ok_or(refusal)));
     }
 
     pub(super) fn open(&mut self, record: &RoomRecord, metadata: String, stored: bool, now: Moment) -> RoomKey {
@@ -198,12 +213,12 @@ impl Control {
     }
 
     /// An empty room's time is over.
-    pub(super) fn room_over(&mut self, key: RoomKey) {
+    pub(super) fn room_over(&mut self, key: RoomKey, now: Moment) {
         let Some(entry) = self.rooms.get(&key) else { return };
-        if entry.stored {
-            let id = entry.room.id().clone();
-            self.persist(vec![Write::DeleteRoom(id)], Waiting::Forget);
-        }
+        let id = entry.room.id().clone();
+        let ended = audit::alone(AuditEvent::RoomEnded, Some(id.tenant.clone()), Some(id.name.clone()), now);
+        let deleted = entry.stored.then_some(Write::DeleteRoom(id));
+        self.persist(deleted.into_iter().chain([ended]).collect(), Waiting::Forget);
         self.close_room(key, LeaveReason::RoomDeleted);
     }
 
@@ -220,6 +235,7 @@ fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::ControlConfig;
+use super::{Control, ControlConfig, ControlInput, ControlOutput};
 use crate::model::grants::Grants;
+use crate::model::record::{Write, Written};
+use crate::model::time::Moment;
 use crate::node::request::Connect;
 use crate::room::command::Layout;
 
@@ -34,4 +36,21 @@ pub fn connect(grants: Grants) -> Box<Connect> {
         add_tracks: Vec::new(),
         offer: None,
     })
+}
+
+/// What the core wants done, on a disk that writes at once. What is written for the audit log alone is left out.
+pub fn written(control: &mut Control, input: ControlInput, now: Moment) -> Vec<ControlOutput> {
+    control.handle(input, now);
+    let mut outputs = Vec::new();
+    while let Some(output) = control.poll() {
+        let ControlOutput::Persist(ticket, writes) = &output else {
+            outputs.push(output);
+            continue;
+        };
+        control.handle(ControlInput::Persisted(*ticket, Written::Durably), now);
+        if !writes.iter().all(|write| matches!(write, Write::Audit(_))) {
+            outputs.push(output);
+        }
+    }
+    outputs
 }

@@ -99,12 +99,14 @@ impl World {
             }
             ControlOutput::Media(worker, command) => self.command(from, worker, command),
             ControlOutput::Persist(ticket, _) => self.persist(ticket),
+            ControlOutput::Keys(_) => {}
         }
     }
 
     fn persist(&mut self, ticket: Ticket) {
         let at = self.now + self.millis(1..30);
-        let written = if self.dice.u8(..10) == 0 { Written::Failed } else { Written::Durably };
+        let fails = self.dice.u8(..10) == 0 && self.bad_disk && self.calm_since.is_none();
+        let written = if fails { Written::Failed } else { Written::Durably };
         self.mail.send(Lane::Loose, at, Mail::Control(None, ControlInput::Persisted(ticket, written)));
     }
 

@@ -84,6 +84,8 @@ pub struct World {
     described: BTreeMap<(ClientId, Leg), BTreeMap<String, Sid>>,
     /// Each datagram comes to a random worker's socket, not each flow.
     scattered: bool,
+    /// The disk refuses one write of ten until the network has healed.
+    pub bad_disk: bool,
     /// Since when the network loses nothing.
     pub calm_since: Option<Instant>,
     pub restarts: u64,
@@ -145,6 +147,7 @@ impl World {
             versions: BTreeMap::new(),
             described: BTreeMap::new(),
             scattered: dice.bool(),
+            bad_disk: true,
             calm_since: None,
             restarts: 0,
             playable: 0,
