@@ -26,6 +26,9 @@ use std::time::Duration;
 
 use call::Call;
 use konsil::model::grants::Grants;
+use konsil::model::record::Written;
+use konsil::model::time::Moment;
+use konsil::node::control::{Control, ControlInput, ControlOutput};
 use konsil::node::request::Connect;
 use konsil::room::command::Layout;
 
@@ -69,4 +72,17 @@ fn connect(grants: Grants) -> Box<Connect> {
         add_tracks: Vec::new(),
         offer: None,
     })
+}
+
+/// What the core wants done, on a disk that writes at once.
+fn written(control: &mut Control, input: ControlInput, now: Moment) -> Vec<ControlOutput> {
+    control.handle(input, now);
+    let mut outputs = Vec::new();
+    while let Some(output) = control.poll() {
+        match output {
+            ControlOutput::Persist(ticket, _) => control.handle(ControlInput::Persisted(ticket, Written::Durably), now),
+            other => outputs.push(other),
+        }
+    }
+    outputs
 }

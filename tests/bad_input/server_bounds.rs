@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::call::encoder::written;
 use konsil::model::chance::Chance;
 use konsil::model::media::{Encryption, MediaKind, TrackSource};
 use konsil::model::time::Moment;
@@ -12,7 +11,7 @@ use konsil::room::command::{AddTrack, Signal};
 use konsil::room::notice::{Notice, Outcome};
 
 use super::call::encoder::grants_in;
-use super::connect;
+use super::{connect, written};
 
 /// Tracks that one participant may announce.
 const TRACKS_MAX: usize = 16;

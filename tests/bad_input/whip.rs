@@ -13,9 +13,10 @@ use konsil::room::media::{MediaCommand, MediaEvent};
 use str0m::change::SdpAnswer;
 
 use super::call::Call;
-use super::call::encoder::{Node, ROOM, grants, written};
+use super::call::encoder::{Node, ROOM, grants};
 use super::connect;
 use super::goes_on;
+use super::written;
 
 /// An offer that is taken as it is; it would send sound and pictures, and receive them.
 const OFFER: &str = include_str!("../../fuzz/corpus/sdp/firefox_simple");

@@ -101,16 +101,3 @@ impl Node {
         }
     }
 }
-
-/// What the core wants done, on a disk that writes at once.
-pub fn written(control: &mut Control, input: ControlInput, now: Moment) -> Vec<ControlOutput> {
-    control.handle(input, now);
-    let mut outputs = Vec::new();
-    while let Some(output) = control.poll() {
-        match output {
-            ControlOutput::Persist(ticket, _) => control.handle(ControlInput::Persisted(ticket, Written::Durably), now),
-            other => outputs.push(other),
-        }
-    }
-    outputs
-}

@@ -1,10 +1,10 @@
 //! What the core puts on record.
 
-use crate::access::role::Role;
 use crate::model::audit::{AuditEntry, AuditEvent};
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, TenantId};
 use crate::model::record::Write;
+use crate::model::role::Role;
 use crate::model::time::Moment;
 
 use super::rooms::millis;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use crate::access::key::{ApiKey, KEYS_MAX, Keyring, Secret};
 use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, KeyId, RoomId, RoomName, SessionId, TenantId};
+use crate::model::ids::{Identity, KeyId, RoomId, RoomKey, RoomName, TenantId};
 use crate::model::record::{KeyRecord, RevocationRecord, Stored, TenantRecord, Write};
 use crate::model::time::Moment;
 use crate::node::request::{Order, Refusal, Reply, TenantChange, TenantView};
+use crate::room::desk::Bye;
 use crate::room::notice::LeaveReason;
 
 use super::{Caller, Control, ControlOutput, Waiting, audit};
@@ -129,7 +130,7 @@ impl Control {
     /// Whether the organisation may have one more participant.
     pub(super) fn has_place(&self, tenant: &TenantId) -> Result<(), Refusal> {
         let Some(record) = self.directory.tenant(tenant) else { return Ok(()) };
-        let own = |key: &&crate::model::ids::RoomKey| self.rooms.get(key).is_some_and(|entry| entry.record.id.tenant == *tenant);
+        let own = |key: &&RoomKey| self.rooms.get(key).is_some_and(|entry| entry.record.id.tenant == *tenant);
         let people = self.sessions.values().filter(own).count();
         if people >= record.participants_max as usize { Err(Refusal::TenantLimit("participants")) } else { Ok(()) }
     }
@@ -277,27 +278,30 @@ impl Control {
                 let issuer = void.id.as_str().to_owned();
                 self.directory.keys.insert(void.id, (void.tenant, void.secret));
                 self.tell_keys();
-                self.end_sessions(|room, session| room.issuer_of(session) == Some(issuer.as_str()), now);
+                let of_sessions = self.sessions.iter().filter_map(|(session, key)| {
+                    let room = &self.rooms.get(key)?.room;
+                    let own = room.issuer_of(*session) == Some(issuer.as_str());
+                    Some((*key, room.identity_of(*session).filter(|_| own)?.clone()))
+                });
+                let all: Vec<_> = of_sessions.chain(self.desks_by(&issuer)).collect();
+                all.into_iter().for_each(|(key, identity)| self.shut_out(key, &identity, now));
                 Some((caller, Reply::Done))
             }
             Waiting::Revocation(caller, record) => {
                 let RevocationRecord { room, identity, until } = record;
                 let key = self.by_id.get(&room).copied();
                 self.directory.revoked.entry(room).or_default().insert(identity.clone(), until);
-                let session = key.and_then(|key| self.rooms.get(&key)).and_then(|entry| entry.room.session_of(&identity));
-                self.end_sessions(|_, other| Some(other) == session, now);
+                if let Some(key) = key {
+                    self.shut_out(key, &identity, now);
+                }
                 Some((caller, Reply::Done))
             }
             _ => None,
         }
     }
 
-    fn end_sessions(&mut self, which: impl Fn(&crate::room::Room, SessionId) -> bool, now: Moment) {
-        let all = self.sessions.iter().filter_map(|(session, key)| Some((*session, *key, &self.rooms.get(key)?.room)));
-        let ended: Vec<_> = all.filter(|(session, _, room)| which(room, *session)).map(|(session, key, _)| (session, key)).collect();
-        for (session, key) in ended {
-            self.with_room(key, |room, _, out| room.remove(session, LeaveReason::Removed, now, out));
-        }
+    fn shut_out(&mut self, key: RoomKey, identity: &Identity, now: Moment) {
+        self.with_room(key, |room, _, out| room.send_away(identity, Bye::Revoked, now, out));
     }
 }
 

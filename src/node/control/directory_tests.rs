@@ -84,6 +84,7 @@ fn room(name: &str) -> RoomSpec {
     RoomSpec {
         name: RoomName::new(name).ok(),
         mode: None,
+        door: crate::room::DoorRules::default(),
         hide_addresses: None,
         require_encryption: None,
         max_participants: None,

@@ -5,11 +5,10 @@ use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, WorkerIndex};
 use crate::model::time::Moment;
 use crate::node::request::{ConnId, Connect, Connected, Refusal};
-use crate::room::JoinError;
 use crate::room::command::{Joining, Layout, Signal};
 use crate::turn::credentials::RelayUser;
 
-use super::{Caller, Control, ControlOutput, Waiting, audit, p2p};
+use super::{Caller, Control, ControlOutput, Waiting, audit, desk, p2p};
 
 impl Control {
     pub(super) fn connect(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) {
@@ -52,9 +51,9 @@ impl Control {
     }
 
     /// Whether somebody would get in now: what is refused should be refused before it is on record as granted.
-    fn would_let_in(&self, connect: &Connect, now: Moment) -> Result<(), Refusal> {
+    fn would_let_in(&mut self, connect: &Connect, now: Moment) -> Result<(), Refusal> {
         self.entitled(&connect.grants, now)?;
-        self.validate(&connect.grants, Some(connect.layout))?;
+        self.validate(&connect.grants, Some(connect.layout), now)?;
         self.has_place(&connect.grants.tenant)
     }
 
@@ -75,7 +74,10 @@ impl Control {
 
     pub(super) fn room_to_join(&mut self, grants: &Grants, layout: Layout, now: Moment) -> Result<RoomKey, Refusal> {
         let name = self.may_join(grants)?;
-        p2p::admits(self.entry(grants, &name).ok().map(|(_, room)| room), grants, Some(layout))?;
+        self.recall_admission(grants, now);
+        let room = self.entry(grants, &name).ok().map(|(_, room)| room);
+        p2p::admits(room, grants, Some(layout))?;
+        desk::passes(room, grants, now)?;
         if self.sessions.len() >= self.config.sessions_max {
             return Err(Refusal::LimitReached("sessions"));
         }
@@ -129,9 +131,7 @@ impl Control {
         self.with_room(key, |room, chance, out| result = Some(room.join(joining, now, chance, out)));
         let refusal = match result {
             Some(Ok(())) => return Ok(()),
-            Some(Err(JoinError::Full)) => Refusal::RoomFull,
-            Some(Err(JoinError::WrongMode)) => Refusal::WrongMode(self.mode(key)),
-            Some(Err(JoinError::NoIdentity)) => Refusal::NotAllowed("an identity (sub)"),
+            Some(Err(error)) => desk::refusal_of(error, self.mode(key)),
             // The room has just broken.
             None => Refusal::Busy,
         };
@@ -203,6 +203,8 @@ fn refusal_label(refusal: &Refusal) -> &'static str {
         Refusal::Revoked => "revoked",
         Refusal::TenantLimit(_) => "tenant_limit",
         Refusal::Full => "storage_full",
+        Refusal::Waiting => "waiting",
+        Refusal::Locked => "locked",
         _ => "refused",
     }
 }
