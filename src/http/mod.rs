@@ -14,6 +14,7 @@ pub mod cors;
 pub mod error;
 pub mod extract;
 pub mod ice;
+pub mod invitations;
 pub mod invite;
 pub mod join;
 mod linger;
@@ -45,6 +46,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 2] =
 pub fn router(state: AppState) -> Router {
     let ours = Router::new()
         .merge(rooms::routes())
+        .merge(invitations::routes())
         .merge(join::routes())
         .merge(p2p::routes())
         .merge(certificate::routes())

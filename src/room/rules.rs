@@ -334,6 +334,11 @@ impl Room {
         self.empty_since.is_some_and(|since| now.instant >= since + self.settings.empty_timeout)
     }
 
+    /// Somebody is still expected: it is empty for its empty timeout once more.
+    pub fn wait_on(&mut self, now: Moment) {
+        self.empty_since = self.empty_since.map(|_| now.instant);
+    }
+
     /// Reaps participants that did not resume, forgets who left, sends tokens that are due.
     pub fn handle_timeout(&mut self, now: Moment, out: &mut Vec<Effect>) {
         self.departed.handle_timeout(now.instant);

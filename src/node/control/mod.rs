@@ -1,6 +1,8 @@
 //! The control core: requests or signals in, replies or orders out.
 
 mod fault;
+mod invitation_book;
+mod invitations;
 mod join;
 mod moderate;
 mod p2p;
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::access::tan::InvitationKey;
 use crate::model::chance::Chance;
 use crate::model::ids::{RoomId, RoomKey, SessionId, WorkerIndex};
 use crate::model::record::{RoomRecord, Write, Written};
@@ -49,6 +52,8 @@ pub struct ControlConfig {
     pub relay: RelaySecrets,
     /// The addresses that relayed ones have.
     pub relay_addresses: Vec<IpAddr>,
+    /// What hashes TANs with resume secrets.
+    pub invitation_key: InvitationKey,
 }
 
 /// A caller that waits for an answer.
@@ -113,6 +118,8 @@ enum Waiting {
     Create(Caller, RoomRecord, String),
     /// The room closes and the caller is answered.
     Delete(Caller, RoomId),
+    /// An invitation begins, changes or ends.
+    Invitation(Box<invitations::Then>),
     /// Nobody waits: an empty room's time was over.
     Forget,
 }
@@ -137,6 +144,7 @@ pub struct Control {
     writes: BTreeMap<Ticket, Waiting>,
     /// Names of rooms whose making is being written.
     creating: BTreeSet<RoomId>,
+    invitations: invitation_book::Book,
     /// Rooms that panicked in this turn.
     broken: Vec<RoomKey>,
     last_id: u64,
@@ -163,6 +171,7 @@ impl Control {
             relayed: BTreeMap::new(),
             writes: BTreeMap::new(),
             creating: BTreeSet::new(),
+            invitations: invitation_book::Book::default(),
             broken: Vec::new(),
             last_id: 0,
             shutting_down: false,
@@ -194,7 +203,8 @@ impl Control {
     /// When [`ControlInput::Timeout`] is due, and what for.
     #[must_use]
     pub fn next_timeout(&self) -> Option<(Instant, &'static str)> {
-        self.rooms.values().filter_map(|entry| entry.room.next_timeout()).min()
+        let invitations = self.invitations.next_look().map(|due| (due, "invitations"));
+        self.rooms.values().filter_map(|entry| entry.room.next_timeout()).chain(invitations).min()
     }
 
     /// What the core counts.
@@ -211,7 +221,7 @@ impl Control {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 8] {
+    pub fn sizes(&self) -> [(&'static str, usize); 9] {
         [
             ("rooms", self.rooms.len()),
             ("sessions", self.sessions.len()),
@@ -221,6 +231,7 @@ impl Control {
             ("relayed", self.relayed.len()),
             ("writes", self.writes.len()),
             ("requested", self.requested.len()),
+            ("invitations", self.invitations.size()),
         ]
     }
 
@@ -285,10 +296,11 @@ impl Control {
         let keys: Vec<RoomKey> = self.rooms.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| *key).collect();
         for key in keys {
             self.with_room(key, |room, _, out| room.handle_timeout(now, out));
-            if self.rooms.get(&key).is_some_and(|entry| entry.room.is_over(now)) {
-                self.room_over(key);
+            if self.rooms.get(&key).is_some_and(|entry| entry.room.is_over(now)) && !self.awaits_somebody(key, now) {
+                self.room_over(key, now);
             }
         }
+        self.sweep_invitations(now);
     }
 
     fn shut_down(&mut self) {

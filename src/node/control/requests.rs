@@ -15,7 +15,7 @@ impl Control {
     pub(super) fn request(&mut self, caller: Caller, request: Request, now: Moment) {
         let result = match request {
             Request::CreateRoom { grants, spec } => self.create_room(caller, &grants, spec, now).map(|()| None),
-            Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room),
+            Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room, now),
             Request::Whip { grants, room, sdp } => self.whip(caller, grants, &room, sdp, now).map(|()| None),
             Request::Whep { grants, room, identity, track, sdp } => {
                 let only = Only { publisher: identity, track };
@@ -25,6 +25,7 @@ impl Control {
                 let session = self.own_media(&grants, &room, of.as_ref(), &resource);
                 session.and_then(|(key, session)| self.change_media(caller, key, session, &condition, fragment, now))
             }
+            Request::Invitation(request) => self.invitation(caller, request, now),
             other => self.at_once(other, now).map(Some),
         };
         match result {
@@ -59,6 +60,7 @@ impl Control {
             Request::EndMedia { grants, room, of, resource } => self.end_media(&grants, &room, of.as_ref(), &resource, now),
             Request::CreateRoom { .. }
             | Request::DeleteRoom { .. }
+            | Request::Invitation(_)
             | Request::Whip { .. }
             | Request::Whep { .. }
             | Request::ChangeMedia { .. } => Err(Refusal::Invalid("this request is answered later")),
@@ -66,7 +68,7 @@ impl Control {
     }
 
     /// Whether a client with these grants would get in now.
-    fn validate(&self, grants: &Grants, layout: Option<Layout>) -> Result<Reply, Refusal> {
+    pub(super) fn validate(&self, grants: &Grants, layout: Option<Layout>) -> Result<Reply, Refusal> {
         let name = self.may_join(grants)?;
         let room = self.find(grants, &name).and_then(|key| self.rooms.get(&key)).map(|entry| &entry.room);
         p2p::admits(room, grants, layout)?;
@@ -106,7 +108,7 @@ impl Control {
         Ok(Reply::Rooms(rooms.collect()))
     }
 
-    fn delete_room(&mut self, caller: Caller, grants: &Grants, name: &RoomName) -> Result<Option<Reply>, Refusal> {
+    fn delete_room(&mut self, caller: Caller, grants: &Grants, name: &RoomName, now: Moment) -> Result<Option<Reply>, Refusal> {
         if !grants.room_create {
             return Err(Refusal::NotAllowed("roomCreate"));
         }
@@ -117,7 +119,9 @@ impl Control {
             self.persist(vec![Write::DeleteRoom(id.clone())], Waiting::Delete(caller, id));
             return Ok(None);
         }
+        let id = entry.room.id().clone();
         self.close_room(key, LeaveReason::RoomDeleted);
+        self.invitations_ended(&id, now);
         Ok(Some(Reply::Done))
     }
 
