@@ -1,6 +1,7 @@
 //! What the HTTP floor asks of the control core.
 
 use super::fragment::Fragment;
+use super::invitation::{InvitationRefusal, InvitationReply, InvitationRequest};
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, KeyId, RoomName, SessionId, Sid, TenantId};
 pub use crate::model::record::RoomMode;
@@ -258,6 +259,8 @@ pub enum Request {
     },
     /// An order of the operator. Answer: as the order says.
     Operate(Order),
+    /// What concerns invitations that the server keeps. Answer: [`Reply::Invitation`] or [`Reply::Done`].
+    Invitation(InvitationRequest),
     /// Publish by WHIP. Answer: [`Reply::Media`].
     Whip {
         /// The caller.
@@ -338,6 +341,8 @@ impl Request {
             | Self::Admission { grants, .. }
             | Self::Lock { grants, .. }
             | Self::Lobby { grants, .. } => Some(grants),
+            // Who redeems an invitation has no token yet; the others are looked at where they are taken.
+            Self::Invitation(request) => request.grants(),
             Self::Operate(_) => None,
         }
     }
@@ -436,6 +441,8 @@ pub enum Reply {
     Participants(Vec<ParticipantView>),
     /// Tracks.
     Tracks(Vec<TrackView>),
+    /// What concerns invitations.
+    Invitation(InvitationReply),
     /// A WHIP or WHEP session.
     Media {
         /// Its name in the resource's address.
@@ -534,6 +541,9 @@ pub enum Refusal {
     /// The disk is full: nobody joins whom the server could not put on record.
     #[error("the server's storage is full")]
     Full,
+    /// It is about an invitation.
+    #[error(transparent)]
+    Invitation(#[from] InvitationRefusal),
     /// What had to be written could not be.
     #[error("the server could not store this; nothing was changed")]
     NotStored,

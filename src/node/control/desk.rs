@@ -152,7 +152,7 @@ impl Control {
     fn ask_admission(&mut self, key: RoomKey, by: &Grants, identity: &Identity, answer: Answer, now: Moment) -> Result<(), DeskFault> {
         let entry = self.rooms.get(&key).ok_or(DeskFault::NoSuchPerson)?;
         entry.room.can_admit(identity)?;
-        let mut writes = self.admission_writes(entry.room.id(), identity, true);
+        let mut writes: Vec<Write> = self.admission_writes(entry.room.id(), identity).into_iter().collect();
         writes.extend(self.audit(key, Some(by), AuditEvent::LobbyAdmitted, Some(identity), now));
         self.persist(writes, Waiting::Admit(answer, key, identity.clone()));
         Ok(())
@@ -164,6 +164,10 @@ impl Control {
         if written == Written::Durably {
             result = Err(DeskFault::NoSuchPerson);
             self.with_room(key, |room, _, out| result = room.admit(identity, now, out));
+            if let (true, Some(id)) = (result.is_ok(), self.rooms.get(&key).map(|entry| entry.room.id().clone())) {
+                // It is written already.
+                let _ = self.invitation_admitted(&id, identity, true, now);
+            }
         }
         match (answer, result) {
             (Answer::Caller(caller), result) => {
@@ -224,8 +228,9 @@ impl Control {
     pub(super) fn write_down(&mut self, key: RoomKey, by: Option<&Grants>, event: AuditEvent, whom: Option<&Identity>, now: Moment) {
         let mut writes: Vec<Write> = self.audit(key, by, event, whom, now).into_iter().collect();
         let ends_admission = matches!(event, AuditEvent::LobbyRefused | AuditEvent::LobbyPutBack | AuditEvent::Removed);
-        if let Some((entry, identity)) = self.rooms.get(&key).zip(whom).filter(|_| ends_admission) {
-            writes.extend(self.admission_writes(entry.room.id(), identity, false));
+        let id = self.rooms.get(&key).map(|entry| entry.room.id().clone());
+        if let Some((id, identity)) = id.zip(whom).filter(|_| ends_admission) {
+            writes.extend(self.invitation_admitted(&id, identity, false, now));
         }
         if !writes.is_empty() {
             self.persist(writes, Waiting::Forget);

@@ -514,7 +514,9 @@ fn desks_are_bounded() {
     }
     let outputs = scene.say(host, DeskSaid::Admit(person("guest-9")));
     assert_eq!(told(&outputs, host), [&DeskNotice::Refused(DeskFault::Full)], "as many as the room takes");
-    (1..STAFF_MAX).for_each(|number| drop(scene.open(&format!("host-{number}"), Role::Host)));
+    (1..STAFF_MAX).for_each(|number| {
+        scene.open(&format!("host-{number}"), Role::Host);
+    });
     assert_eq!(scene.desk(role("one more", Role::Host)).0, Err(Refusal::RoomFull));
     scene.control.config.sessions_max = scene.control.desks.len();
     assert_eq!(scene.desk(role("guest-9", Role::Guest)).0, Err(Refusal::LimitReached("desks")));

@@ -92,6 +92,7 @@ impl Control {
         for record in stored.rooms {
             self.open(&record, String::new(), true, now);
         }
+        self.restore_invitations(stored.invitations, now);
         if !self.directory.tenants.contains_key(first) {
             let record = new_tenant(first.clone(), now);
             self.directory.tenants.insert(first.clone(), record.clone());

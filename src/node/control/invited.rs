@@ -3,9 +3,10 @@
 use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, SubjectRef};
-use crate::model::record::Write;
+use crate::model::record::{InvitationRecord, InvitedBy, Write};
 use crate::model::time::Moment;
-use crate::room::desk::{DeskFault, Invited};
+use crate::room::desk::{Bye, DeskFault, Invited};
+use crate::room::lobby::MISMATCHES_MAX;
 
 use super::Control;
 
@@ -21,13 +22,21 @@ pub(super) struct ByInvitation {
 
 impl Control {
     /// The invitation by which somebody came into a room.
-    pub(super) fn invited(&self, _room: &RoomId, _identity: &Identity) -> Option<ByInvitation> {
-        None
+    pub(super) fn invited(&self, room: &RoomId, identity: &Identity) -> Option<ByInvitation> {
+        let record = self.invitation_of(room, identity)?;
+        let view = match &record.by {
+            InvitedBy::Link => None,
+            InvitedBy::Tan { sealed, secret, .. } => {
+                Some(Invited { id: record.id.clone(), sealed: sealed.clone(), secret: secret.clone() })
+            }
+        };
+        Some(ByInvitation { view, admitted: record.admitted, subject: record.subject.clone() })
     }
 
-    /// What must be written with an admission, or with its end.
-    pub(super) fn admission_writes(&self, _room: &RoomId, _identity: &Identity, _admitted: bool) -> Vec<Write> {
-        Vec::new()
+    /// What must be written before an admission counts.
+    pub(super) fn admission_writes(&self, room: &RoomId, identity: &Identity) -> Option<Write> {
+        let record = self.invitation_of(room, identity)?;
+        Some(Write::PutInvitation(InvitationRecord { admitted: true, ..record.clone() }))
     }
 
     /// Lets the room know of an admission that only the invitation remembers.
@@ -42,10 +51,19 @@ impl Control {
 
     /// The key exchange with a guest failed. Three of them end the guest's stay, with the invitation.
     pub(super) fn mismatched(&mut self, key: RoomKey, by: &Grants, identity: &Identity, now: Moment) -> Result<(), DeskFault> {
+        let room = self.rooms.get(&key).map(|entry| entry.room.id().clone()).ok_or(DeskFault::NoSuchPerson)?;
         let mut result = Err(DeskFault::NoSuchPerson);
         self.with_room(key, |room, _, out| result = room.mismatched(identity, now, out));
-        if result? >= crate::room::lobby::MISMATCHES_MAX {
-            self.write_down(key, Some(by), AuditEvent::InvitationMismatched, Some(identity), now);
+        let count = result?;
+        if self.invitation_of(&room, identity).is_none() {
+            if count >= MISMATCHES_MAX {
+                self.write_down(key, Some(by), AuditEvent::InvitationMismatched, Some(identity), now);
+            }
+            return Ok(());
+        }
+        // The invitation remembers what was before this start, and puts its own end on record.
+        if self.invitation_mismatched(&room, identity, now) && count < MISMATCHES_MAX {
+            self.with_room(key, |room, _, out| result = room.turn_away(identity, Bye::Refused, now, out).map(|()| count));
         }
         Ok(())
     }

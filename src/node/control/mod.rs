@@ -4,6 +4,8 @@ mod audit;
 mod desk;
 mod directory;
 mod fault;
+mod invitation_book;
+mod invitations;
 mod invited;
 mod join;
 mod moderate;
@@ -19,6 +21,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::access::jwt::Keyring;
+use crate::access::tan::InvitationKey;
 use crate::model::audit::AuditEvent;
 use crate::model::chance::Chance;
 use crate::model::grants::Grants;
@@ -58,6 +61,8 @@ pub struct ControlConfig {
     pub relay: RelaySecrets,
     /// The addresses that relayed ones have.
     pub relay_addresses: Vec<IpAddr>,
+    /// What hashes TANs with resume secrets.
+    pub invitation_key: InvitationKey,
 }
 
 /// A caller that waits for an answer.
@@ -146,6 +151,8 @@ enum Waiting {
     Revocation(Caller, RevocationRecord),
     /// Somebody is admitted, and whoever ordered it is answered.
     Admit(desk::Answer, RoomKey, Identity),
+    /// An invitation begins, changes or ends.
+    Invitation(Box<invitations::Then>),
     /// Nobody waits.
     Forget,
 }
@@ -164,7 +171,7 @@ impl Waiting {
             | Self::Key(caller, _)
             | Self::NoKey(caller, _)
             | Self::Revocation(caller, _) => Some(*caller),
-            Self::Admit(..) | Self::Forget => None,
+            Self::Admit(..) | Self::Invitation(_) | Self::Forget => None,
         }
     }
 }
@@ -192,6 +199,7 @@ pub struct Control {
     writes: BTreeMap<Ticket, Waiting>,
     /// Names of rooms whose making is being written.
     creating: BTreeSet<RoomId>,
+    invitations: invitation_book::Book,
     /// Rooms that panicked in this turn.
     broken: Vec<RoomKey>,
     last_id: u64,
@@ -220,6 +228,7 @@ impl Control {
             relayed: BTreeMap::new(),
             writes: BTreeMap::new(),
             creating: BTreeSet::new(),
+            invitations: invitation_book::Book::default(),
             broken: Vec::new(),
             last_id: 0,
             shutting_down: false,
@@ -253,7 +262,8 @@ impl Control {
     /// When [`ControlInput::Timeout`] is due, and what for.
     #[must_use]
     pub fn next_timeout(&self) -> Option<(Instant, &'static str)> {
-        self.rooms.values().filter_map(|entry| entry.room.next_timeout()).min()
+        let invitations = self.invitations.next_look().map(|due| (due, "invitations"));
+        self.rooms.values().filter_map(|entry| entry.room.next_timeout()).chain(invitations).min()
     }
 
     /// What the core counts.
@@ -270,7 +280,7 @@ impl Control {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 9] {
+    pub fn sizes(&self) -> [(&'static str, usize); 10] {
         [
             ("rooms", self.rooms.len()),
             ("sessions", self.sessions.len()),
@@ -281,6 +291,7 @@ impl Control {
             ("writes", self.writes.len()),
             ("requested", self.requested.len()),
             ("desks", self.desks.len()),
+            ("invitations", self.invitations.size()),
         ]
     }
 
@@ -348,10 +359,11 @@ impl Control {
         let keys: Vec<RoomKey> = self.rooms.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| *key).collect();
         for key in keys {
             self.with_room(key, |room, _, out| room.handle_timeout(now, out));
-            if self.rooms.get(&key).is_some_and(|entry| entry.room.is_over(now)) {
+            if self.rooms.get(&key).is_some_and(|entry| entry.room.is_over(now)) && !self.awaits_somebody(key, now) {
                 self.room_over(key, now);
             }
         }
+        self.sweep_invitations(now);
     }
 
     fn shut_down(&mut self, now: Moment) {

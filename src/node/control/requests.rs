@@ -37,6 +37,7 @@ impl Control {
                 administers(&grants)?;
                 self.change_tenant(caller, &grants.tenant, &change, now).map(|()| None)
             }
+            Request::Invitation(request) => self.invitation(caller, request, now),
             Request::Admission { grants, room, identity, action } => self.admission(caller, &grants, &room, (identity, action), now),
             Request::Lock { grants, room, locked } => self.lock(caller, &grants, &room, locked, now).map(Some),
             Request::Whip { .. } | Request::Whep { .. } => self.enter_by_request(caller, request, now).map(|()| None),
@@ -117,6 +118,7 @@ impl Control {
             | Request::Revoke { .. }
             | Request::Retention { .. }
             | Request::Operate(_)
+            | Request::Invitation(_)
             | Request::Whip { .. }
             | Request::Whep { .. }
             | Request::ChangeMedia { .. }

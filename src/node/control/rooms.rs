@@ -161,6 +161,7 @@ impl Control {
             // It was done before it was put on record, and is no less done where that failed.
             Some(Waiting::Answer(caller, reply)) => (caller, Some(reply)),
             Some(Waiting::Admit(answer, key, identity)) => return self.admission_written(answer, key, &identity, written, now),
+            Some(Waiting::Invitation(then)) => return self.invitation_written(*then, done, now),
             Some(Waiting::Create(caller, record, metadata)) => {
                 self.creating.remove(&record.id);
                 let opened = done.then(|| self.open(&record, metadata, true, now));
@@ -170,6 +171,7 @@ impl Control {
             Some(Waiting::Delete(caller, id)) => {
                 if let Some(key) = self.by_id.get(&id).copied().filter(|_| done) {
                     self.close_room(key, LeaveReason::RoomDeleted);
+                    self.invitations_ended(&id, now);
                 }
                 (caller, done.then_some(Reply::Done))
             }
@@ -222,9 +224,10 @@ impl Control {
         let Some(entry) = self.rooms.get(&key) else { return };
         let id = entry.room.id().clone();
         let ended = audit::alone(AuditEvent::RoomEnded, Some(id.tenant.clone()), Some(id.name.clone()), now);
-        let deleted = entry.stored.then_some(Write::DeleteRoom(id));
+        let deleted = entry.stored.then(|| Write::DeleteRoom(id.clone()));
         self.persist(deleted.into_iter().chain([ended]).collect(), Waiting::Forget);
         self.close_room(key, LeaveReason::RoomDeleted);
+        self.invitations_ended(&id, now);
     }
 
     pub(super) fn close_room(&mut self, key: RoomKey, reason: LeaveReason) {

@@ -1,0 +1,542 @@
+//! Invitations from their making to their end; each change is on disk before anybody is told.
+
+use crate::access::role::{ATTRIBUTE, Role};
+use crate::access::tan::{Admit, Tan, resume_secret};
+use crate::access::throttle::{OPEN_TANS_MAX, Try};
+use crate::model::audit::{AuditEntry, AuditEvent};
+use crate::model::grants::Grants;
+use crate::model::ids::{Identity, InvitationId, RoomId, RoomKey, RoomName, SubjectRef, TenantId};
+use crate::model::record::{InvitationRecord, InvitedBy, Write};
+use crate::model::secret::Secret;
+use crate::model::time::Moment;
+use crate::node::invitation::{
+    InvitationBy, InvitationMade, InvitationRefusal as No, InvitationReply, InvitationRequest, InvitationSpec, InvitationState,
+    InvitationView, Redeem, Redeemed, SEALED_MAX,
+};
+use crate::node::request::{Refusal, Reply, RoomMode};
+use crate::room::notice::LeaveReason;
+
+use super::invitation_book::{Kept, Place};
+use super::{Caller, Control, ControlOutput, Waiting};
+
+/// Most invitations into one room, those that were used among them.
+pub const PER_ROOM_MAX: usize = 100;
+/// Most invitations of one tenant.
+pub const PER_TENANT_MAX: usize = 10_000;
+/// Most invitations of the whole server.
+pub const ALL_MAX: usize = 100_000;
+/// An invitation that is not confirmed dies after so many seconds.
+pub const CONFIRM_S: u64 = 3_600;
+/// So many failed key exchanges end an invitation.
+pub const MISMATCHES_MAX: u8 = 3;
+/// Seconds for which a guest's token is good; a device that resumes gets another one.
+pub const TOKEN_LIFE_S: u64 = 12 * 3_600;
+/// Most invitations that end in one write.
+const SWEEP_MAX: usize = 256;
+/// How often a TAN is made anew because there is such a one; a thousand open ones meet by one in a million.
+const MAKE_MAX: usize = 8;
+/// Letters of an id's or identity's random part: 71 bits.
+const RANDOM_LEN: usize = 12;
+
+/// What happens when an invitation's change is written.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// It is good, and its maker is told.
+    Made(Caller, Place, InvitationMade),
+    /// It is confirmed.
+    Confirmed(Caller, Place),
+    /// The device may come in.
+    Used(Caller, Place, Box<Redeemed>),
+    /// They are gone, and whoever took one back is told.
+    Ended(Option<Caller>, Vec<Place>),
+    /// Somebody is refused.
+    Refused(Caller, Refusal),
+}
+
+impl Control {
+    pub(super) fn invitation(&mut self, caller: Caller, request: InvitationRequest, now: Moment) -> Result<Option<Reply>, Refusal> {
+        match request {
+            InvitationRequest::Make { grants, room, spec } => self.invite(caller, &grants, &room, spec, now).map(|()| None),
+            InvitationRequest::List { grants, room } => self.list_invitations(&grants, &room, now).map(Some),
+            InvitationRequest::Confirm { grants, room, id } => self.confirm(caller, &grants, &room, id, now),
+            InvitationRequest::Revoke { grants, room, id } => self.take_back(caller, &grants, &room, id, now).map(|()| None),
+            InvitationRequest::Redeem { by: Redeem::Resume(secret), .. } => self.come_again(&secret, now).map(Some),
+            InvitationRequest::Redeem { by: Redeem::Link(room, id), .. } => {
+                let place = (room, id);
+                let known = self.invitations.get(&place).is_some();
+                // The token was signed by this tenant's key, so there was such an invitation.
+                if known { self.come_in(caller, &place, now).map(|()| None) } else { Err(No::Over.into()) }
+            }
+            InvitationRequest::Redeem { by: Redeem::Tan(tenant, admit), address } => {
+                let open = self.invitations.counts(&tenant).open_tans;
+                let attempt = Try { tenant: &tenant, open, address };
+                self.invitations.throttle.check(attempt, now.instant).map_err(too_many)?;
+                let hash = self.config.invitation_key.admit(&tenant, &admit);
+                match self.invitations.by_hash(&hash).cloned() {
+                    Some(place) => self.come_in(caller, &place, now).map(|()| None),
+                    None => {
+                        let was_there = self.invitations.was_there(&hash, now);
+                        // Who comes late has guessed nothing.
+                        let open = if was_there { 0 } else { open };
+                        self.invitations.throttle.guessed(Try { open, ..attempt }, now.instant);
+                        let refusal = if was_there { No::Over } else { No::Unknown };
+                        self.refuse(caller, &tenant, None, refusal, now)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Refuses a TAN, once that is written down. Of organisations that nobody has heard of nothing is written.
+    fn refuse(
+        &mut self,
+        caller: Caller,
+        tenant: &TenantId,
+        room: Option<&RoomId>,
+        refusal: No,
+        now: Moment,
+    ) -> Result<Option<Reply>, Refusal> {
+        if self.invitations.counts(tenant).all == 0 {
+            return Err(refusal.into());
+        }
+        let audit = AuditEntry {
+            at_ms: millis(now),
+            tenant: Some(tenant.clone()),
+            actor: None,
+            event: AuditEvent::TanRefused,
+            room: room.map(|room| room.name.clone()),
+            subject: None,
+        };
+        self.write(vec![Write::Audit(audit)], Then::Refused(caller, refusal.into()));
+        Ok(None)
+    }
+
+    fn write(&mut self, writes: Vec<Write>, then: Then) {
+        self.persist(writes, Waiting::Invitation(Box::new(then)));
+    }
+
+    /// Checks a new invitation and writes it down.
+    fn invite(&mut self, caller: Caller, grants: &Grants, name: &RoomName, spec: InvitationSpec, now: Moment) -> Result<(), Refusal> {
+        let (key, room) = self.moderated(grants, name)?;
+        let (room, mode) = (room.id().clone(), room.view().mode);
+        if self.is_ending(&room) {
+            return Err(Refusal::RoomNotFound);
+        }
+        self.check_bounds(&room, &spec)?;
+        let confirm_by = match spec.by {
+            InvitationBy::Tan { pending: true, .. } => Some(now.unix_seconds().saturating_add(CONFIRM_S)),
+            _ => None,
+        };
+        let (by, tan) = self.recognised_by(&room, spec.by)?;
+        let record = InvitationRecord {
+            room: room.clone(),
+            id: InvitationId::new(&format!("IV_{}", self.chance.text(RANDOM_LEN))).map_err(|_| Refusal::Busy)?,
+            role: spec.role.as_str().to_owned(),
+            by,
+            not_before: spec.not_before,
+            not_after: spec.not_after,
+            confirm_by,
+            subject: spec.subject,
+            device: None,
+            identity: None,
+            admitted: false,
+            mismatches: 0,
+        };
+        let expires_at = record.not_after.min(confirm_by.unwrap_or(u64::MAX));
+        let made = InvitationMade { id: record.id.clone(), mode, tan, expires_at };
+        // A room that somebody is invited to outlives a restart.
+        let unstored = self.rooms.get(&key).filter(|entry| !entry.stored).map(|entry| Write::PutRoom(entry.record.clone()));
+        let audit = audit(AuditEvent::InvitationMade, &record, Some(grants), now);
+        let writes = unstored.into_iter().chain([Write::PutInvitation(record.clone()), audit]).collect();
+        let place = (room, record.id.clone());
+        self.invitations.put(Kept { record, made: false, writing: true, over: None }, now);
+        self.write(writes, Then::Made(caller, place, made));
+        Ok(())
+    }
+
+    fn check_bounds(&self, room: &RoomId, spec: &InvitationSpec) -> Result<(), Refusal> {
+        let counts = self.invitations.counts(&room.tenant);
+        let tan = matches!(spec.by, InvitationBy::Tan { .. });
+        if tan && !matches!(spec.role, Role::Guest | Role::Observer) {
+            return Err(Refusal::Invalid("a TAN is too short for whoever moderates: invite host or reception by link"));
+        }
+        match &spec.by {
+            InvitationBy::Tan { admit: None, sealed: Some(_), .. } => return Err(Refusal::Invalid("sealed needs admit")),
+            InvitationBy::Tan { sealed: Some(sealed), .. } if sealed.expose().len() > SEALED_MAX => {
+                return Err(Refusal::Invalid("sealed must have at most 256 bytes"));
+            }
+            _ => {}
+        }
+        if self.invitations.of_room(room).count() >= PER_ROOM_MAX {
+            return Err(No::TooMany("invitations into this room").into());
+        }
+        if counts.all >= PER_TENANT_MAX {
+            return Err(No::TooMany("invitations of this organisation").into());
+        }
+        if tan && counts.open_tans >= OPEN_TANS_MAX {
+            return Err(No::TooMany("open TANs of this organisation").into());
+        }
+        if self.invitations.size() >= ALL_MAX { Err(Refusal::LimitReached("invitations")) } else { Ok(()) }
+    }
+
+    /// How a new invitation will be recognised, and the TAN if it is made here.
+    fn recognised_by(&mut self, room: &RoomId, by: InvitationBy) -> Result<(InvitedBy, Option<Secret>), Refusal> {
+        let (admit, sealed) = match by {
+            InvitationBy::Link => return Ok((InvitedBy::Link, None)),
+            InvitationBy::Tan { admit, sealed, .. } => (admit, sealed),
+        };
+        let hash = |control: &Self, admit: &Admit| {
+            let hash = control.config.invitation_key.admit(&room.tenant, admit);
+            control.invitations.by_hash(&hash).is_none().then_some(hash)
+        };
+        if let Some(admit) = admit {
+            let hash = hash(self, &admit).ok_or(No::Taken)?;
+            return Ok((InvitedBy::Tan { hash, sealed, secret: None }, None));
+        }
+        for _ in 0..MAKE_MAX {
+            let tan = Tan::make(&mut self.chance);
+            if let Some(hash) = hash(self, &tan.admit()) {
+                return Ok((InvitedBy::Tan { hash, sealed: None, secret: Some(tan.secret()) }, Some(tan.letter())));
+            }
+        }
+        Err(Refusal::Busy)
+    }
+
+    fn list_invitations(&self, grants: &Grants, name: &RoomName, now: Moment) -> Result<Reply, Refusal> {
+        let (_, room) = self.moderated(grants, name)?;
+        let there = |kept: &&Kept| kept.made && (kept.record.device.is_some() || kept.is_open(now)) && kept.over.is_none();
+        let views = self.invitations.of_room(room.id()).filter(there).map(|kept| view(&kept.record)).collect();
+        Ok(Reply::Invitation(InvitationReply::List(views)))
+    }
+
+    /// One that the caller may change, if nobody changes it just now.
+    fn changeable(&self, grants: &Grants, name: &RoomName, id: InvitationId, now: Moment) -> Result<(Place, &Kept), Refusal> {
+        let (_, room) = self.moderated(grants, name)?;
+        let place = (room.id().clone(), id);
+        let kept = self.invitations.get(&place).filter(|kept| kept.made && kept.over.is_none()).ok_or(No::NotFound)?;
+        if kept.writing {
+            return Err(Refusal::Busy);
+        }
+        if kept.record.device.is_none() && !kept.is_open(now) {
+            return Err(No::NotFound.into());
+        }
+        Ok((place, kept))
+    }
+
+    fn confirm(
+        &mut self,
+        caller: Caller,
+        grants: &Grants,
+        name: &RoomName,
+        id: InvitationId,
+        now: Moment,
+    ) -> Result<Option<Reply>, Refusal> {
+        let (place, kept) = self.changeable(grants, name, id, now)?;
+        if kept.record.confirm_by.is_none() {
+            return Ok(Some(Reply::Done));
+        }
+        let record = InvitationRecord { confirm_by: None, ..kept.record.clone() };
+        let audit = audit(AuditEvent::InvitationConfirmed, &record, Some(grants), now);
+        self.begin(&place, now);
+        self.write(vec![Write::PutInvitation(record), audit], Then::Confirmed(caller, place));
+        Ok(None)
+    }
+
+    fn take_back(&mut self, caller: Caller, grants: &Grants, name: &RoomName, id: InvitationId, now: Moment) -> Result<(), Refusal> {
+        let (place, kept) = self.changeable(grants, name, id, now)?;
+        let audit = audit(AuditEvent::InvitationRevoked, &kept.record, Some(grants), now);
+        let delete = Write::DeleteInvitation(place.0.clone(), place.1.clone());
+        self.begin(&place, now);
+        self.write(vec![delete, audit], Then::Ended(Some(caller), vec![place]));
+        Ok(())
+    }
+
+    /// A change of it is being written from now on.
+    fn begin(&mut self, place: &Place, now: Moment) {
+        self.invitations.change(place, now, |kept| kept.writing = true);
+    }
+
+    /// Lets a device in that comes by an invitation first.
+    fn come_in(&mut self, caller: Caller, place: &Place, now: Moment) -> Result<(), Refusal> {
+        self.invitations.throttle.check_room(&place.0, now.instant).map_err(too_many)?;
+        let kept = self.invitations.get(place).ok_or(No::Unknown)?;
+        let refusal = match &kept.record {
+            _ if !kept.made => return Err(Refusal::Busy),
+            record if record.device.is_some() => No::Used,
+            _ if !kept.is_open(now) => No::Over,
+            record if now.unix_seconds() < record.not_before => No::Early(record.not_before),
+            _ if kept.writing => return Err(Refusal::Busy),
+            _ => return self.bind(caller, place, now),
+        };
+        self.invitations.throttle.refused_in(&place.0, now.instant);
+        self.refuse(caller, &place.0.tenant, Some(&place.0), refusal, now).map(|_| ())
+    }
+
+    fn bind(&mut self, caller: Caller, place: &Place, now: Moment) -> Result<(), Refusal> {
+        let kept = self.invitations.get(place).ok_or(No::Unknown)?;
+        let role: Role = kept.record.role.parse().map_err(|_| No::Over)?;
+        let mut record = kept.record.clone();
+        let identity = Identity::new(&format!("{role}-{}", self.chance.text(RANDOM_LEN))).map_err(|_| Refusal::Busy)?;
+        let resume = resume_secret(&mut self.chance);
+        let redeemed = self.welcome(place, role, identity.clone(), Some(resume.clone()), now)?;
+        record.device = Some(self.config.invitation_key.resume(resume.expose()));
+        record.identity = Some(identity);
+        // Who comes has confirmed it.
+        record.confirm_by = None;
+        let audit = audit(AuditEvent::InvitationUsed, &record, None, now);
+        self.begin(place, now);
+        self.write(vec![Write::PutInvitation(record), audit], Then::Used(caller, place.clone(), Box::new(redeemed)));
+        Ok(())
+    }
+
+    /// The device that used an invitation comes again.
+    fn come_again(&mut self, secret: &Secret, now: Moment) -> Result<Reply, Refusal> {
+        let device = self.config.invitation_key.resume(secret.expose());
+        let kept = self.invitations.by_device(&device).and_then(|place| self.invitations.get(place));
+        let record = kept.filter(|kept| kept.over.is_none()).map(|kept| &kept.record).ok_or(No::Over)?;
+        let (Ok(role), Some(identity)) = (record.role.parse(), record.identity.clone()) else { return Err(No::Over.into()) };
+        let redeemed = self.welcome(&(record.room.clone(), record.id.clone()), role, identity, None, now)?;
+        Ok(Reply::Invitation(InvitationReply::Redeemed(redeemed)))
+    }
+
+    /// What somebody is told who comes in, if the room takes it now: an invitation is not spent at a closed door.
+    fn welcome(&mut self, place: &Place, role: Role, identity: Identity, resume: Option<Secret>, now: Moment) -> Result<Redeemed, Refusal> {
+        let room = place.0.clone();
+        let entry = self.by_id.get(&room).and_then(|key| self.rooms.get(key)).ok_or(Refusal::RoomNotFound)?;
+        let life = now.unix_seconds().saturating_add(TOKEN_LIFE_S);
+        let expires_at = entry.record.not_after.map_or(life, |end| end.min(life));
+        let grants = grants(role, &room, identity.clone(), expires_at);
+        let mode = match self.validate(&grants, None, now)? {
+            Reply::Mode(mode) | Reply::Waiting(mode) => mode,
+            _ => RoomMode::Sfu,
+        };
+        Ok(Redeemed { room, role, identity, mode, resume, expires_at })
+    }
+
+    /// A change is written, or could not be.
+    pub(super) fn invitation_written(&mut self, then: Then, done: bool, now: Moment) {
+        let (caller, reply) = match then {
+            Then::Refused(caller, refusal) => (caller, Err(refusal)),
+            Then::Made(caller, place, made) => (caller, self.made(&place, made, done, now)),
+            Then::Confirmed(caller, place) => {
+                self.settle(&place, now, |kept| kept.record.confirm_by = kept.record.confirm_by.filter(|_| !done));
+                (caller, if done { Ok(Reply::Done) } else { Err(Refusal::NotStored) })
+            }
+            Then::Used(caller, place, redeemed) => (caller, self.used(&place, *redeemed, done, now)),
+            Then::Ended(caller, places) => {
+                places.iter().for_each(|place| self.gone(place, done, now));
+                let Some(caller) = caller else { return };
+                (caller, if done { Ok(Reply::Done) } else { Err(Refusal::NotStored) })
+            }
+        };
+        self.out.push_back(ControlOutput::Reply(caller, reply));
+    }
+
+    fn settle(&mut self, place: &Place, now: Moment, change: impl FnOnce(&mut Kept)) {
+        self.invitations.change(place, now, |kept| {
+            kept.writing = false;
+            change(kept);
+        });
+    }
+
+    fn made(&mut self, place: &Place, made: InvitationMade, done: bool, now: Moment) -> Result<Reply, Refusal> {
+        let Some(key) = self.by_id.get(&place.0).copied().filter(|_| self.invitations.get(place).is_some()) else {
+            // The room ended meanwhile: nothing may be left of it.
+            self.persist(vec![Write::DeleteRoom(place.0.clone())], Waiting::Forget);
+            return Err(Refusal::RoomNotFound);
+        };
+        if !done {
+            self.invitations.remove(place, now);
+            return Err(Refusal::NotStored);
+        }
+        self.settle(place, now, |kept| kept.made = true);
+        if let Some(entry) = self.rooms.get_mut(&key) {
+            entry.stored = true;
+        }
+        Ok(Reply::Invitation(InvitationReply::Made(made)))
+    }
+
+    fn used(&mut self, place: &Place, redeemed: Redeemed, done: bool, now: Moment) -> Result<Reply, Refusal> {
+        if self.invitations.get(place).is_none() {
+            return Err(No::Over.into());
+        }
+        let device = redeemed.resume.as_ref().map(|resume| self.config.invitation_key.resume(resume.expose()));
+        self.settle(place, now, |kept| {
+            if done {
+                kept.record.device = device;
+                kept.record.identity = Some(redeemed.identity.clone());
+                kept.record.confirm_by = None;
+            }
+        });
+        if done { Ok(Reply::Invitation(InvitationReply::Redeemed(redeemed))) } else { Err(Refusal::NotStored) }
+    }
+
+    fn gone(&mut self, place: &Place, done: bool, now: Moment) {
+        if !done {
+            // What is over is tried again at the next look.
+            return self.settle(place, now, |_| {});
+        }
+        let identity = self.invitations.get(place).and_then(|kept| kept.record.identity.clone());
+        self.invitations.remove(place, now);
+        if let Some(identity) = identity {
+            self.send_away(&place.0, &identity, now);
+        }
+    }
+
+    /// Whoever came by an invitation that is taken back leaves.
+    fn send_away(&mut self, room: &RoomId, identity: &Identity, now: Moment) {
+        let Some(key) = self.by_id.get(room).copied() else { return };
+        self.with_room(key, |room, _, out| {
+            if let Some(session) = room.session_of(identity) {
+                room.remove(session, LeaveReason::Removed, now, out);
+            }
+        });
+    }
+
+    /// Ends what is over by the clock.
+    pub(super) fn sweep_invitations(&mut self, now: Moment) {
+        let ended = self.invitations.ended(now, SWEEP_MAX);
+        let mut writes = Vec::new();
+        for (place, event) in &ended {
+            let Some(kept) = self.invitations.get(place) else { continue };
+            writes.push(Write::DeleteInvitation(place.0.clone(), place.1.clone()));
+            writes.push(audit(*event, &kept.record, None, now));
+        }
+        ended.iter().for_each(|(place, _)| self.begin(place, now));
+        self.invitations.arm(now);
+        if !writes.is_empty() {
+            self.write(writes, Then::Ended(None, ended.into_iter().map(|(place, _)| place).collect()));
+        }
+    }
+
+    /// Whether an empty room must stay because somebody is invited; then it waits for as long again.
+    pub(super) fn awaits_somebody(&mut self, key: RoomKey, now: Moment) -> bool {
+        let Some(entry) = self.rooms.get(&key) else { return false };
+        let awaits = self.invitations.of_room(entry.room.id()).any(|kept| kept.is_open(now) || !kept.made);
+        if awaits {
+            self.with_room(key, |room, _, _| room.wait_on(now));
+        }
+        awaits
+    }
+
+    /// A room is over, and its invitations with it. The store deletes them with the room.
+    pub(super) fn invitations_ended(&mut self, room: &RoomId, now: Moment) {
+        self.invitations.remove_room(room, now);
+        self.invitations.arm(now);
+    }
+
+    fn is_ending(&self, room: &RoomId) -> bool {
+        self.writes.values().any(|waiting| matches!(waiting, Waiting::Delete(_, ending) if ending == room))
+    }
+
+    /// Invitations that were stored before this start, after their rooms.
+    pub(super) fn restore_invitations(&mut self, records: Vec<InvitationRecord>, now: Moment) {
+        let (kept, strays): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| self.by_id.contains_key(&record.room));
+        for record in kept {
+            self.invitations.put(Kept { record, made: true, writing: false, over: None }, now);
+        }
+        if !strays.is_empty() {
+            let deletes = strays.into_iter().map(|record| Write::DeleteInvitation(record.room, record.id)).collect();
+            self.persist(deletes, Waiting::Forget);
+        }
+    }
+
+    /// The invitation by which somebody came into a room.
+    #[must_use]
+    pub fn invitation_of(&self, room: &RoomId, identity: &Identity) -> Option<&InvitationRecord> {
+        self.invitations.of_person(room, identity).map(|kept| &kept.record)
+    }
+
+    /// A moderator has admitted somebody, or put it back; what must be written with that.
+    pub fn invitation_admitted(&mut self, room: &RoomId, identity: &Identity, admitted: bool, now: Moment) -> Vec<Write> {
+        let Some(record) = self.invitation_of(room, identity) else { return Vec::new() };
+        let record = InvitationRecord { admitted, ..record.clone() };
+        self.invitations.change(&(record.room.clone(), record.id.clone()), now, |kept| kept.record.admitted = admitted);
+        vec![Write::PutInvitation(record)]
+    }
+
+    /// The key exchange with somebody failed. Returns whether that was once too often: its invitation is over then.
+    pub fn invitation_mismatched(&mut self, room: &RoomId, identity: &Identity, now: Moment) -> bool {
+        let Some(record) = self.invitation_of(room, identity) else { return false };
+        let record = InvitationRecord { mismatches: record.mismatches.saturating_add(1), ..record.clone() };
+        let place = (record.room.clone(), record.id.clone());
+        let over = record.mismatches >= MISMATCHES_MAX;
+        self.invitations.change(&place, now, |kept| {
+            kept.record.mismatches = record.mismatches;
+            kept.over = over.then_some(AuditEvent::InvitationMismatched);
+        });
+        if over {
+            self.sweep_invitations(now);
+        } else {
+            self.persist(vec![Write::PutInvitation(record)], Waiting::Forget);
+        }
+        over
+    }
+}
+
+/// What somebody may do who came by an invitation.
+fn grants(role: Role, room: &RoomId, identity: Identity, expires_at: u64) -> Grants {
+    let video = role.grant(&room.name);
+    let granted = |grant: Option<bool>| grant == Some(true);
+    Grants {
+        tenant: room.tenant.clone(),
+        issuer: String::new(),
+        identity: Some(identity),
+        name: String::new(),
+        room: Some(room.name.clone()),
+        room_join: granted(video.room_join),
+        room_admin: granted(video.room_admin),
+        room_create: false,
+        room_list: false,
+        can_publish: granted(video.can_publish),
+        can_subscribe: granted(video.can_subscribe),
+        can_publish_data: granted(video.can_publish_data),
+        can_publish_sources: Vec::new(),
+        can_update_own_metadata: false,
+        hidden: false,
+        metadata: String::new(),
+        attributes: [(ATTRIBUTE.to_owned(), role.as_str().to_owned())].into(),
+        expires_at,
+    }
+}
+
+fn view(record: &InvitationRecord) -> InvitationView {
+    let (tan, sealed) = match &record.by {
+        InvitedBy::Link => (false, None),
+        InvitedBy::Tan { sealed, .. } => (true, sealed.clone()),
+    };
+    let state = match (record.device, record.confirm_by) {
+        (Some(_), _) => InvitationState::Used,
+        (None, Some(_)) => InvitationState::Pending,
+        (None, None) => InvitationState::Open,
+    };
+    let InvitationRecord { id, role, not_before, not_after, .. } = record.clone();
+    InvitationView { id, tan, role, state, not_before, not_after, sealed }
+}
+
+/// An entry about an invitation. Whoever acts by a key without a name is known by the key's id; guests are not named.
+fn audit(event: AuditEvent, record: &InvitationRecord, by: Option<&Grants>, now: Moment) -> Write {
+    let actor = |grants: &Grants| grants.identity.clone().or_else(|| Identity::new(&grants.issuer).ok());
+    let subject: Option<SubjectRef> = record.subject.clone();
+    Write::Audit(AuditEntry {
+        at_ms: millis(now),
+        tenant: Some(record.room.tenant.clone()),
+        actor: by.and_then(actor),
+        event,
+        room: Some(record.room.name.clone()),
+        subject,
+    })
+}
+
+fn millis(now: Moment) -> u64 {
+    u64::try_from(now.wall.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn too_many(wait: std::time::Duration) -> Refusal {
+    // Whole seconds, none of them too few.
+    No::TooManyTries(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).into()
+}
+
+#[cfg(test)]
+#[path = "invitations_tests.rs"]
+mod tests;
