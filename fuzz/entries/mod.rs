@@ -8,6 +8,7 @@ mod data_track;
 mod datagram;
 mod descriptor;
 mod framing;
+mod invitation;
 mod join_request;
 mod offer;
 mod p2p;
@@ -16,6 +17,7 @@ mod proxy;
 mod rtcp;
 mod sdp;
 mod signal;
+mod tan;
 mod token;
 mod turn;
 mod whip;
@@ -24,13 +26,14 @@ mod whip;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 17] = [
+pub const ENTRIES: [(&str, Entry); 19] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("data_track", data_track::run),
     ("datagram", datagram::run),
     ("descriptor", descriptor::run),
     ("framing", framing::run),
+    ("invitation", invitation::run),
     ("join_request", join_request::run),
     ("offer", offer::run),
     ("p2p", p2p::run),
@@ -39,6 +42,7 @@ pub const ENTRIES: [(&str, Entry); 17] = [
     ("rtcp", rtcp::run),
     ("sdp", sdp::run),
     ("signal", signal::run),
+    ("tan", tan::run),
     ("token", token::run),
     ("turn", turn::run),
     ("whip", whip::run),

@@ -6,6 +6,7 @@ mod invitations;
 mod join;
 mod moderate;
 mod p2p;
+mod redeem;
 mod requests;
 mod rooms;
 #[cfg(test)]
