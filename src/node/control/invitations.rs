@@ -1,22 +1,23 @@
 //! Invitations from their making to their end; each change is on disk before anybody is told.
 
-use crate::access::role::{ATTRIBUTE, Role};
-use crate::access::tan::{Admit, Tan, resume_secret};
-use crate::access::throttle::{OPEN_TANS_MAX, Try};
+use crate::access::role::Role;
+use crate::access::tan::{Admit, Tan};
+use crate::access::throttle::OPEN_TANS_MAX;
 use crate::model::audit::{AuditEntry, AuditEvent};
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, InvitationId, RoomId, RoomKey, RoomName, SubjectRef, TenantId};
+use crate::model::ids::{Identity, InvitationId, RoomId, RoomKey, RoomName, SubjectRef};
 use crate::model::record::{InvitationRecord, InvitedBy, Write};
 use crate::model::secret::Secret;
 use crate::model::time::Moment;
 use crate::node::invitation::{
     InvitationBy, InvitationMade, InvitationRefusal as No, InvitationReply, InvitationRequest, InvitationSpec, InvitationState,
-    InvitationView, Redeem, Redeemed, SEALED_MAX,
+    InvitationView, Redeemed, SEALED_MAX,
 };
-use crate::node::request::{Refusal, Reply, RoomMode};
+use crate::node::request::{Refusal, Reply};
 use crate::room::notice::LeaveReason;
 
 use super::invitation_book::{Kept, Place};
+use super::redeem::label;
 use super::{Caller, Control, ControlOutput, Waiting};
 
 /// Most invitations into one room, those that were used among them.
@@ -29,14 +30,12 @@ pub const ALL_MAX: usize = 100_000;
 pub const CONFIRM_S: u64 = 3_600;
 /// So many failed key exchanges end an invitation.
 pub const MISMATCHES_MAX: u8 = 3;
-/// Seconds for which a guest's token is good; a device that resumes gets another one.
-pub const TOKEN_LIFE_S: u64 = 12 * 3_600;
 /// Most invitations that end in one write.
 const SWEEP_MAX: usize = 256;
 /// How often a TAN is made anew because there is such a one; a thousand open ones meet by one in a million.
 const MAKE_MAX: usize = 8;
 /// Letters of an id's or identity's random part: 71 bits.
-const RANDOM_LEN: usize = 12;
+pub(super) const RANDOM_LEN: usize = 12;
 
 /// What happens when an invitation's change is written.
 #[derive(Debug)]
@@ -60,58 +59,20 @@ impl Control {
             InvitationRequest::List { grants, room } => self.list_invitations(&grants, &room, now).map(Some),
             InvitationRequest::Confirm { grants, room, id } => self.confirm(caller, &grants, &room, id, now),
             InvitationRequest::Revoke { grants, room, id } => self.take_back(caller, &grants, &room, id, now).map(|()| None),
-            InvitationRequest::Redeem { by: Redeem::Resume(secret), .. } => self.come_again(&secret, now).map(Some),
-            InvitationRequest::Redeem { by: Redeem::Link(room, id), .. } => {
-                let place = (room, id);
-                let known = self.invitations.get(&place).is_some();
-                // The token was signed by this tenant's key, so there was such an invitation.
-                if known { self.come_in(caller, &place, now).map(|()| None) } else { Err(No::Over.into()) }
-            }
-            InvitationRequest::Redeem { by: Redeem::Tan(tenant, admit), address } => {
-                let open = self.invitations.counts(&tenant).open_tans;
-                let attempt = Try { tenant: &tenant, open, address };
-                self.invitations.throttle.check(attempt, now.instant).map_err(too_many)?;
-                let hash = self.config.invitation_key.admit(&tenant, &admit);
-                match self.invitations.by_hash(&hash).cloned() {
-                    Some(place) => self.come_in(caller, &place, now).map(|()| None),
-                    None => {
-                        let was_there = self.invitations.was_there(&hash, now);
-                        // Who comes late has guessed nothing.
-                        let open = if was_there { 0 } else { open };
-                        self.invitations.throttle.guessed(Try { open, ..attempt }, now.instant);
-                        let refusal = if was_there { No::Over } else { No::Unknown };
-                        self.refuse(caller, &tenant, None, refusal, now)
-                    }
+            InvitationRequest::Redeem { by, address } => {
+                let result = self.redeem(caller, by, address, now);
+                match &result {
+                    Ok(Some(_)) => self.count_try("ok"),
+                    Err(refusal) => self.count_try(label(refusal)),
+                    // Counted once it is written.
+                    Ok(None) => {}
                 }
+                result
             }
         }
     }
 
-    /// Refuses a TAN, once that is written down. Of organisations that nobody has heard of nothing is written.
-    fn refuse(
-        &mut self,
-        caller: Caller,
-        tenant: &TenantId,
-        room: Option<&RoomId>,
-        refusal: No,
-        now: Moment,
-    ) -> Result<Option<Reply>, Refusal> {
-        if self.invitations.counts(tenant).all == 0 {
-            return Err(refusal.into());
-        }
-        let audit = AuditEntry {
-            at_ms: millis(now),
-            tenant: Some(tenant.clone()),
-            actor: None,
-            event: AuditEvent::TanRefused,
-            room: room.map(|room| room.name.clone()),
-            subject: None,
-        };
-        self.write(vec![Write::Audit(audit)], Then::Refused(caller, refusal.into()));
-        Ok(None)
-    }
-
-    fn write(&mut self, writes: Vec<Write>, then: Then) {
+    pub(super) fn write(&mut self, writes: Vec<Write>, then: Then) {
         self.persist(writes, Waiting::Invitation(Box::new(then)));
     }
 
@@ -122,6 +83,7 @@ impl Control {
         if self.is_ending(&room) {
             return Err(Refusal::RoomNotFound);
         }
+        let room_ends = self.rooms.get(&key).and_then(|entry| entry.record.not_after).unwrap_or(u64::MAX);
         self.check_bounds(&room, &spec)?;
         let confirm_by = match spec.by {
             InvitationBy::Tan { pending: true, .. } => Some(now.unix_seconds().saturating_add(CONFIRM_S)),
@@ -134,7 +96,8 @@ impl Control {
             role: spec.role.as_str().to_owned(),
             by,
             not_before: spec.not_before,
-            not_after: spec.not_after,
+            // It is good for nothing once the room is over.
+            not_after: spec.not_after.min(room_ends),
             confirm_by,
             subject: spec.subject,
             device: None,
@@ -252,77 +215,27 @@ impl Control {
     }
 
     /// A change of it is being written from now on.
-    fn begin(&mut self, place: &Place, now: Moment) {
+    pub(super) fn begin(&mut self, place: &Place, now: Moment) {
         self.invitations.change(place, now, |kept| kept.writing = true);
-    }
-
-    /// Lets a device in that comes by an invitation first.
-    fn come_in(&mut self, caller: Caller, place: &Place, now: Moment) -> Result<(), Refusal> {
-        self.invitations.throttle.check_room(&place.0, now.instant).map_err(too_many)?;
-        let kept = self.invitations.get(place).ok_or(No::Unknown)?;
-        let refusal = match &kept.record {
-            _ if !kept.made => return Err(Refusal::Busy),
-            record if record.device.is_some() => No::Used,
-            _ if !kept.is_open(now) => No::Over,
-            record if now.unix_seconds() < record.not_before => No::Early(record.not_before),
-            _ if kept.writing => return Err(Refusal::Busy),
-            _ => return self.bind(caller, place, now),
-        };
-        self.invitations.throttle.refused_in(&place.0, now.instant);
-        self.refuse(caller, &place.0.tenant, Some(&place.0), refusal, now).map(|_| ())
-    }
-
-    fn bind(&mut self, caller: Caller, place: &Place, now: Moment) -> Result<(), Refusal> {
-        let kept = self.invitations.get(place).ok_or(No::Unknown)?;
-        let role: Role = kept.record.role.parse().map_err(|_| No::Over)?;
-        let mut record = kept.record.clone();
-        let identity = Identity::new(&format!("{role}-{}", self.chance.text(RANDOM_LEN))).map_err(|_| Refusal::Busy)?;
-        let resume = resume_secret(&mut self.chance);
-        let redeemed = self.welcome(place, role, identity.clone(), Some(resume.clone()), now)?;
-        record.device = Some(self.config.invitation_key.resume(resume.expose()));
-        record.identity = Some(identity);
-        // Who comes has confirmed it.
-        record.confirm_by = None;
-        let audit = audit(AuditEvent::InvitationUsed, &record, None, now);
-        self.begin(place, now);
-        self.write(vec![Write::PutInvitation(record), audit], Then::Used(caller, place.clone(), Box::new(redeemed)));
-        Ok(())
-    }
-
-    /// The device that used an invitation comes again.
-    fn come_again(&mut self, secret: &Secret, now: Moment) -> Result<Reply, Refusal> {
-        let device = self.config.invitation_key.resume(secret.expose());
-        let kept = self.invitations.by_device(&device).and_then(|place| self.invitations.get(place));
-        let record = kept.filter(|kept| kept.over.is_none()).map(|kept| &kept.record).ok_or(No::Over)?;
-        let (Ok(role), Some(identity)) = (record.role.parse(), record.identity.clone()) else { return Err(No::Over.into()) };
-        let redeemed = self.welcome(&(record.room.clone(), record.id.clone()), role, identity, None, now)?;
-        Ok(Reply::Invitation(InvitationReply::Redeemed(redeemed)))
-    }
-
-    /// What somebody is told who comes in, if the room takes it now: an invitation is not spent at a closed door.
-    fn welcome(&mut self, place: &Place, role: Role, identity: Identity, resume: Option<Secret>, now: Moment) -> Result<Redeemed, Refusal> {
-        let room = place.0.clone();
-        let entry = self.by_id.get(&room).and_then(|key| self.rooms.get(key)).ok_or(Refusal::RoomNotFound)?;
-        let life = now.unix_seconds().saturating_add(TOKEN_LIFE_S);
-        let expires_at = entry.record.not_after.map_or(life, |end| end.min(life));
-        let grants = grants(role, &room, identity.clone(), expires_at);
-        let mode = match self.validate(&grants, None, now)? {
-            Reply::Mode(mode) | Reply::Waiting(mode) => mode,
-            _ => RoomMode::Sfu,
-        };
-        Ok(Redeemed { room, role, identity, mode, resume, expires_at })
     }
 
     /// A change is written, or could not be.
     pub(super) fn invitation_written(&mut self, then: Then, done: bool, now: Moment) {
         let (caller, reply) = match then {
-            Then::Refused(caller, refusal) => (caller, Err(refusal)),
+            Then::Refused(caller, refusal) => {
+                self.count_try(label(&refusal));
+                (caller, Err(refusal))
+            }
             Then::Made(caller, place, made) => (caller, self.made(&place, made, done, now)),
             Then::Confirmed(caller, place) => {
                 self.settle(&place, now, |kept| kept.record.confirm_by = kept.record.confirm_by.filter(|_| !done));
                 (caller, if done { Ok(Reply::Done) } else { Err(Refusal::NotStored) })
             }
-            Then::Used(caller, place, redeemed) => (caller, self.used(&place, *redeemed, done, now)),
+            Then::Used(caller, place, redeemed) => {
+                let reply = self.used(&place, *redeemed, done, now);
+                self.count_try(reply.as_ref().map_or_else(label, |_| "ok"));
+                (caller, reply)
+            }
             Then::Ended(caller, places) => {
                 places.iter().for_each(|place| self.gone(place, done, now));
                 let Some(caller) = caller else { return };
@@ -332,7 +245,7 @@ impl Control {
         self.out.push_back(ControlOutput::Reply(caller, reply));
     }
 
-    fn settle(&mut self, place: &Place, now: Moment, change: impl FnOnce(&mut Kept)) {
+    pub(super) fn settle(&mut self, place: &Place, now: Moment, change: impl FnOnce(&mut Kept)) {
         self.invitations.change(place, now, |kept| {
             kept.writing = false;
             change(kept);
@@ -354,21 +267,6 @@ impl Control {
             entry.stored = true;
         }
         Ok(Reply::Invitation(InvitationReply::Made(made)))
-    }
-
-    fn used(&mut self, place: &Place, redeemed: Redeemed, done: bool, now: Moment) -> Result<Reply, Refusal> {
-        if self.invitations.get(place).is_none() {
-            return Err(No::Over.into());
-        }
-        let device = redeemed.resume.as_ref().map(|resume| self.config.invitation_key.resume(resume.expose()));
-        self.settle(place, now, |kept| {
-            if done {
-                kept.record.device = device;
-                kept.record.identity = Some(redeemed.identity.clone());
-                kept.record.confirm_by = None;
-            }
-        });
-        if done { Ok(Reply::Invitation(InvitationReply::Redeemed(redeemed))) } else { Err(Refusal::NotStored) }
     }
 
     fn gone(&mut self, place: &Place, done: bool, now: Moment) {
@@ -412,7 +310,8 @@ impl Control {
     /// Whether an empty room must stay because somebody is invited; then it waits for as long again.
     pub(super) fn awaits_somebody(&mut self, key: RoomKey, now: Moment) -> bool {
         let Some(entry) = self.rooms.get(&key) else { return false };
-        let awaits = self.invitations.of_room(entry.room.id()).any(|kept| kept.is_open(now) || !kept.made);
+        let over = entry.record.not_after.is_some_and(|end| now.unix_seconds() >= end);
+        let awaits = !over && self.invitations.of_room(entry.room.id()).any(|kept| kept.is_open(now) || !kept.made);
         if awaits {
             self.with_room(key, |room, _, _| room.wait_on(now));
         }
@@ -474,32 +373,6 @@ impl Control {
     }
 }
 
-/// What somebody may do who came by an invitation.
-fn grants(role: Role, room: &RoomId, identity: Identity, expires_at: u64) -> Grants {
-    let video = role.grant(&room.name);
-    let granted = |grant: Option<bool>| grant == Some(true);
-    Grants {
-        tenant: room.tenant.clone(),
-        issuer: String::new(),
-        identity: Some(identity),
-        name: String::new(),
-        room: Some(room.name.clone()),
-        room_join: granted(video.room_join),
-        room_admin: granted(video.room_admin),
-        room_create: false,
-        room_list: false,
-        can_publish: granted(video.can_publish),
-        can_subscribe: granted(video.can_subscribe),
-        can_publish_data: granted(video.can_publish_data),
-        can_publish_sources: Vec::new(),
-        can_update_own_metadata: false,
-        hidden: false,
-        metadata: String::new(),
-        attributes: [(ATTRIBUTE.to_owned(), role.as_str().to_owned())].into(),
-        expires_at,
-    }
-}
-
 fn view(record: &InvitationRecord) -> InvitationView {
     let (tan, sealed) = match &record.by {
         InvitedBy::Link => (false, None),
@@ -515,7 +388,7 @@ fn view(record: &InvitationRecord) -> InvitationView {
 }
 
 /// An entry about an invitation. Whoever acts by a key without a name is known by the key's id; guests are not named.
-fn audit(event: AuditEvent, record: &InvitationRecord, by: Option<&Grants>, now: Moment) -> Write {
+pub(super) fn audit(event: AuditEvent, record: &InvitationRecord, by: Option<&Grants>, now: Moment) -> Write {
     let actor = |grants: &Grants| grants.identity.clone().or_else(|| Identity::new(&grants.issuer).ok());
     let subject: Option<SubjectRef> = record.subject.clone();
     Write::Audit(AuditEntry {
@@ -528,13 +401,8 @@ fn audit(event: AuditEvent, record: &InvitationRecord, by: Option<&Grants>, now:
     })
 }
 
-fn millis(now: Moment) -> u64 {
+pub(super) fn millis(now: Moment) -> u64 {
     u64::try_from(now.wall.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn too_many(wait: std::time::Duration) -> Refusal {
-    // Whole seconds, none of them too few.
-    No::TooManyTries(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).into()
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::super::ControlInput;
+use super::super::redeem::{TOKEN_LIFE_S, grants};
 use super::super::testing::{config, connect};
 use super::*;
 use crate::access::key::ApiKey;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
-use crate::model::record::{Stored, Written};
+use crate::model::record::{RoomMode, Stored, Written};
+use crate::node::invitation::Redeem;
 use crate::node::request::{ConnId, Request, RoomOrigin, RoomSpec};
 
 const BEGIN: u64 = 1_700_000_000;
@@ -285,6 +287,19 @@ fn a_room_waits_for_those_who_are_invited() {
 }
 
 #[test]
+fn no_invitation_outlives_the_hours_of_its_room() {
+    let mut scene = Scene::new();
+    let key = *scene.control.rooms.keys().next().unwrap();
+    scene.control.rooms.get_mut(&key).unwrap().record.not_after = Some(BEGIN + 60);
+    assert_eq!(scene.make("r", tan(Some("000001"), false)).unwrap().expires_at, BEGIN + 60);
+    assert_eq!(scene.come_by("000001").unwrap().expires_at, BEGIN + 60);
+    scene.make("r", tan(Some("000002"), false)).unwrap();
+    assert!(scene.control.awaits_somebody(key, scene.now));
+    scene.wait(60);
+    assert!(!scene.control.awaits_somebody(key, scene.now));
+}
+
+#[test]
 fn m2_only_an_audit_entry_is_left_of_a_spent_one() {
     let mut scene = Scene::new();
     let letter = scene.make("r", tan(None, false)).unwrap().tan.unwrap();
@@ -390,6 +405,8 @@ fn guessing_is_stopped_before_anything_is_looked_up() {
     assert_eq!(scene.events().len(), entries, "a flood does not fill the log");
     scene.pass(576);
     assert!(scene.come_by("7KQ2M9").is_ok());
+    let tries = scene.control.stats().invitation_tries;
+    assert_eq!([tries["unknown"], tries["too_many_tries"], tries["ok"]], [250, 2, 1]);
 }
 
 #[test]

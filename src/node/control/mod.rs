@@ -10,6 +10,7 @@ mod invited;
 mod join;
 mod moderate;
 mod p2p;
+mod redeem;
 mod requests;
 mod rooms;
 #[cfg(test)]
