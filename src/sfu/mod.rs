@@ -1,6 +1,7 @@
 //! Floor 1: one packet in, decisions about its forwards out.
 
 pub mod budget;
+pub mod capture;
 pub mod data;
 pub mod data_track;
 pub mod descriptor;

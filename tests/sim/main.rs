@@ -9,6 +9,7 @@ mod entropy;
 mod invariants;
 mod journal;
 mod link;
+mod lips;
 mod mail;
 mod oracle;
 mod packet;

@@ -137,6 +137,11 @@ impl Worker {
                     peer.bandwidth.estimated(&kind);
                 }
             }
+            Event::SenderFeedback(report) => {
+                if let Some(peer) = self.peer_mut(index) {
+                    peer.source_clock.report(&report.sender_info, report.received_at);
+                }
+            }
             Event::PeerStats(stats) => self.peer_stats(index, &stats),
             Event::MediaIngressStats(stats) => {
                 self.jitter(index, stats.mid, stats.jitter);
