@@ -23,3 +23,5 @@ pub mod speaker;
 mod dice;
 #[cfg(test)]
 mod journey_tests;
+#[cfg(test)]
+mod replay_tests;
