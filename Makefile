@@ -85,8 +85,9 @@ clients: clients-setup
 sim:
 	SEEDS=$(SEEDS) $(CARGO) test --locked --test sim -- --nocapture
 
-## make sim-report the book of networks for rooms of 4 or 9, as a table: make sim-report REPORT_SEEDS=1..4
+## make sim-report the book of networks for pairs at the relay and rooms of 4 or 9, as a table: make sim-report REPORT_SEEDS=1..4
 sim-report:
+	PEOPLE=2 SEEDS=$(REPORT_SEEDS) $(CARGO) test --locked --test sim -- --nocapture pairs_meet
 	for people in 4 9; do PEOPLE=$$people SEEDS=$(REPORT_SEEDS) $(CARGO) test --locked --test sim -- --nocapture book one_bad; done
 
 ## make fuzz       each fuzz target for SECONDS_EACH seconds (60), with AddressSanitizer

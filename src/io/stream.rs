@@ -64,8 +64,8 @@ impl StreamQueue {
         self.pushed.notify_one();
     }
 
-    /// Takes what may leave now into `out`, framed, about [`WRITE_MAX`] bytes at most.
-    fn take(&self, framing: Framing, now: Instant, out: &mut Vec<u8>) {
+    /// Takes what may leave now into `out`, framed, about 8 KiB at most.
+    pub fn take(&self, framing: Framing, now: Instant, out: &mut Vec<u8>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.drop_late(now);
         while out.len() < WRITE_MAX

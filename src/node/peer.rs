@@ -15,6 +15,7 @@ use crate::model::ids::{SessionId, Sid};
 use crate::model::media::{Codec, MediaKind, TrackSettings};
 use crate::model::stats::Direction;
 use crate::room::command::Leg;
+use crate::sfu::capture::SourceClock;
 use crate::sfu::descriptor;
 use crate::sfu::fmtp::Route;
 use crate::sfu::layers::{LayerSelector, Level};
@@ -253,6 +254,8 @@ pub(super) struct Peer {
     pub paths: Paths,
     pub sections: Vec<OutSection>,
     pub streams: Vec<InStream>,
+    /// Its clock, by the sender reports of all its streams.
+    pub source_clock: SourceClock,
     pub wants: Vec<Want>,
     /// Receiving sections that the client was asked for and has not offered yet: audio, video.
     pub asked: [u32; 2],
@@ -340,6 +343,7 @@ impl Peer {
             paths: Paths::default(),
             sections: Vec::new(),
             streams: Vec::new(),
+            source_clock: SourceClock::default(),
             wants: Vec::new(),
             asked: [0; 2],
             offered: Vec::new(),

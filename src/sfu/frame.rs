@@ -9,6 +9,8 @@ use crate::model::media::Codec;
 pub struct Glance {
     /// The packet starts a frame that a decoder can begin with.
     pub keyframe_start: bool,
+    /// It carries what a decoder must know before any H.264 keyframe of this size (SPS).
+    pub sets: bool,
     /// The packet starts a frame. For H.264 only known where the first slice or a parameter set starts.
     pub frame_start: bool,
     /// The packet ends a frame: the RTP marker for video, every packet for audio.
@@ -113,7 +115,7 @@ fn h264_unit(kind: u8, after: Option<&u8>) -> Glance {
     let first_slice = after.is_some_and(|byte| byte & 0x80 != 0);
     let keyframe_start = kind == H264_SPS || kind == H264_IDR && first_slice;
     let frame_start = keyframe_start || kind == H264_DELIMITER || kind == H264_SLICE && first_slice;
-    Glance { keyframe_start, frame_start, ..Glance::default() }
+    Glance { keyframe_start, sets: kind == H264_SPS, frame_start, ..Glance::default() }
 }
 
 fn stap_a(mut rest: &[u8]) -> Glance {
@@ -124,6 +126,7 @@ fn stap_a(mut rest: &[u8]) -> Glance {
         if let Some(header) = unit.first() {
             let seen = h264_unit(header & 0x1f, unit.get(1));
             sum.keyframe_start |= seen.keyframe_start;
+            sum.sets |= seen.sets;
             sum.frame_start |= seen.frame_start;
         }
         rest = tail;

@@ -36,8 +36,9 @@ struct Frame {
     key: u8,
 }
 
-/// A layer of a VP8 encoder.
+/// A layer of an encoder.
 struct Encoder {
+    codec: Codec,
     layer: Quality,
     frames: Vec<Frame>,
     seq: u64,
@@ -51,9 +52,10 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new(layer: Quality, dice: &mut Dice) -> Self {
+    fn new(codec: Codec, layer: Quality, dice: &mut Dice) -> Self {
         let random = |dice: &mut Dice, sides| u32::try_from(dice.below(sides)).unwrap();
         Self {
+            codec,
             layer,
             frames: Vec::new(),
             seq: 70_000 + dice.below(1 << 20),
@@ -74,6 +76,7 @@ impl Encoder {
         let number = self.frames.len();
         let needs = match self.at {
             _ if key => vec![],
+            _ if self.codec == Codec::H264 => vec![number - 1],
             0 => vec![number - 4],
             3 => vec![number - 1, number - 3],
             back => vec![number - back],
@@ -83,12 +86,39 @@ impl Encoder {
         self.key = (self.key + u8::from(key)) & 0x1f;
         self.frames.push(Frame { needs, tl0: self.tl0, key: self.key });
         let last = dice.below(if key { 4 } else { 2 });
+        if self.codec == Codec::H264 {
+            return self.units(number, key, last);
+        }
         let (id, byte) = ((0x8000 | self.id).to_be_bytes(), temporal << 6 | u8::from(sync) << 5 | self.key);
         let packets = (0..=last).map(|part| {
             let start = if part == 0 { 0x90 } else { 0x80 };
             self.seq += 1;
             let payload = vec![start, 0xf0, id[0], id[1], self.tl0, byte, u8::from(!key || part > 0), 7];
             Packet { layer: self.layer, frame: number, seq: self.seq, payload, marker: part == last, timestamp: self.clock }
+        });
+        packets.collect()
+    }
+}
+
+impl Encoder {
+    /// An H.264 frame as libwebrtc packs it: parameter sets, then the slice in one piece or in several (RFC 6184 §5.6, §5.8).
+    fn units(&mut self, frame: usize, key: bool, last: u64) -> Vec<Packet> {
+        let mut payloads = Vec::new();
+        if key {
+            payloads.extend([vec![0x67, 0x42], vec![0x68, 0xce]]);
+        }
+        let kind = if key { 5 } else { 1 };
+        match last {
+            0 => payloads.push(vec![0x60 | kind, 0x9a, 7]),
+            _ => payloads.extend((0..=last).map(|part| {
+                let bits = u8::from(part == 0) << 7 | u8::from(part == last) << 6;
+                vec![0x7c, bits | kind, 0x9a, 7]
+            })),
+        }
+        let count = payloads.len();
+        let packets = payloads.into_iter().enumerate().map(|(part, payload)| {
+            self.seq += 1;
+            Packet { layer: self.layer, frame, seq: self.seq, payload, marker: part + 1 == count, timestamp: self.clock }
         });
         packets.collect()
     }
@@ -106,10 +136,13 @@ struct Sent {
     at: Instant,
     /// How many switches there were before.
     stretch: usize,
+    /// Of its layer no H.264 parameter sets have come yet: there may be none in the stream.
+    bare: bool,
 }
 
 /// Everything of one run.
 struct Journey {
+    codec: Codec,
     dice: Dice,
     now: Instant,
     encoders: [Encoder; 3],
@@ -124,6 +157,8 @@ struct Journey {
     newest: [u64; 3],
     muted: bool,
     stretch: usize,
+    /// Layers of which parameter sets came.
+    sets: [bool; 3],
     sent: Vec<Sent>,
     /// Numbers of a layer that were left out when nothing later had been sent yet.
     skipped: BTreeMap<(Quality, u64), Instant>,
@@ -134,11 +169,12 @@ struct Journey {
 }
 
 impl Journey {
-    fn new(seed: u8, loss: u64) -> Self {
+    fn new(codec: Codec, seed: u8, loss: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let encoders = Quality::ALL.map(|layer| Encoder::new(layer, &mut dice));
+        let encoders = Quality::ALL.map(|layer| Encoder::new(codec, layer, &mut dice));
         let start = Start { seq: u16::from(seed) * 31, picture: u16::from(seed) * 127 };
         Self {
+            codec,
             dice,
             now: epoch(),
             encoders,
@@ -151,6 +187,7 @@ impl Journey {
             newest: [0; 3],
             muted: false,
             stretch: 0,
+            sets: [false; 3],
             sent: Vec::new(),
             skipped: BTreeMap::new(),
             left_out: BTreeSet::new(),
@@ -232,10 +269,11 @@ impl Journey {
         if self.muted {
             return;
         }
-        let mut seen = glance(Codec::Vp8, &packet.payload, packet.marker);
+        let mut seen = glance(self.codec, &packet.payload, packet.marker);
         if late {
             (seen.keyframe_start, seen.frame_start, seen.sync) = (false, false, false);
         }
+        self.sets[at] |= seen.sets;
         self.layers.heard(packet.layer, &seen, packet.payload.len(), self.now);
         let decision = self.selector.on_packet(&self.layers, packet.layer, &seen, self.now);
         if let Some(layer) = self.selector.wants_keyframe(&self.layers, self.now) {
@@ -265,23 +303,27 @@ impl Journey {
             }
         }
         let Some(out) = self.rewriter.rewrite(packet.seq, packet.timestamp, self.now, &seen, RATE) else { return };
-        let payload = applied(&format!("{:?}", out.vp8.unwrap()), &packet.payload);
-        let info = glance(Codec::Vp8, &payload, packet.marker).vp8.unwrap().descriptor;
+        let info = out.vp8.map(|patch| {
+            let payload = applied(&format!("{patch:?}"), &packet.payload);
+            glance(Codec::Vp8, &payload, packet.marker).vp8.unwrap().descriptor
+        });
+        assert_eq!(info.is_some(), self.codec == Codec::Vp8);
         self.sent.push(Sent {
             seq: out.seq,
             timestamp: out.timestamp,
-            id: info.picture_id().unwrap(),
-            tl0: info.tl0_pic_idx().unwrap(),
-            key: info.key_idx().unwrap(),
+            id: info.map_or(0, |info| info.picture_id().unwrap()),
+            tl0: info.map_or(0, |info| info.tl0_pic_idx().unwrap()),
+            key: info.map_or(0, |info| info.key_idx().unwrap()),
             from: packet.clone(),
             at: self.now,
             stretch: self.stretch,
+            bare: !self.sets[at],
         });
     }
 }
 
 /// A payload with a patch, whose bytes str0m tells in its `Debug` only: a count, four places, four bytes.
-fn applied(patch: &str, payload: &[u8]) -> Vec<u8> {
+pub(super) fn applied(patch: &str, payload: &[u8]) -> Vec<u8> {
     let numbers: Vec<usize> = patch.split(|sign: char| !sign.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
     let [_, len, rest @ ..] = &numbers[..] else { panic!("{patch}") };
     let (places, bytes) = rest.split_at(rest.len() / 2);
@@ -301,6 +343,7 @@ fn step(from: u32, to: u32, bits: u32) -> u32 {
 fn check(journey: &Journey, seed: u8) {
     let mut sent = journey.sent.clone();
     sent.sort_by_key(|packet| packet.seq);
+    let vp8 = journey.codec == Codec::Vp8;
     for pair in sent.windows(2) {
         let [one, two] = pair else { unreachable!() };
         let told = || format!("seed {seed}: {one:?}, then {two:?}");
@@ -311,17 +354,22 @@ fn check(journey: &Journey, seed: u8) {
             within(journey, one, two, &told);
         } else {
             assert!(two.seq - one.seq <= 1 + lost_behind(journey, one, two), "a gap that nobody lost, {}", told());
-            assert!((1..=1 + lost_behind(journey, one, two)).contains(&step(one.id.into(), two.id.into(), 15).into()), "{}", told());
+            let ahead = u64::from(step(one.id.into(), two.id.into(), 15));
+            assert!(!vp8 || (1..=1 + lost_behind(journey, one, two)).contains(&ahead), "{}", told());
             let passed = u32::try_from(two.at.saturating_duration_since(one.at).as_millis()).unwrap() + 100;
             assert!((1_800..=1_800 + passed * 90).contains(&ticks), "{ticks} ticks, {}", told());
-            assert!(two.from.payload[6] == 0 && two.from.payload[0] == 0x90, "no keyframe first, {}", told());
+            let begins =
+                if vp8 { two.from.payload[6] == 0 && two.from.payload[0] == 0x90 } else { two.from.payload[0] == 0x67 || two.bare };
+            assert!(begins, "no keyframe first, {}", told());
         }
         let newer = one.stretch != two.stretch || one.from.frame != two.from.frame;
-        assert_eq!(newer, one.id != two.id, "{}", told());
+        assert!(!vp8 || newer == (one.id != two.id), "{}", told());
         assert_eq!(newer, ticks > 0, "{}", told());
         assert!(ticks < 1 << 31, "time runs back, {}", told());
     }
-    indices(&sent, seed);
+    if vp8 {
+        indices(&sent, seed);
+    }
     needs(journey, &sent, seed);
 }
 
@@ -340,6 +388,9 @@ fn within(journey: &Journey, one: &Sent, two: &Sent, told: &dyn Fn() -> String) 
     assert_eq!(step(one.timestamp, two.timestamp, 32), step(one.from.timestamp, two.from.timestamp, 32), "{}", told());
     let open = (one.from.seq + 1..two.from.seq).filter(|seq| !journey.skipped.contains_key(&(layer, *seq))).count() as u64;
     assert_eq!(two.seq - one.seq, 1 + open, "{}", told());
+    if journey.codec != Codec::Vp8 {
+        return;
+    }
     let frames = (one.from.frame + 1..two.from.frame).filter(|frame| !journey.closed.contains(&(layer, *frame))).count();
     let ahead = u32::from(one.from.frame != two.from.frame) + u32::try_from(frames).unwrap();
     assert_eq!(step(one.id.into(), two.id.into(), 15), ahead, "picture ids, {}", told());
@@ -374,30 +425,46 @@ fn needs(journey: &Journey, sent: &[Sent], seed: u8) {
     }
 }
 
-#[test]
-fn without_losses_every_picture_follows_the_one_before_it() {
+/// Journeys without losses, and how many pictures came of them.
+fn undisturbed(codec: Codec) -> usize {
     let mut pictures = 0;
     for seed in 0..60 {
-        let mut journey = Journey::new(seed, 0);
+        let mut journey = Journey::new(codec, seed, 0);
         journey.run();
         check(&journey, seed);
         assert!(journey.sent.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "seed {seed}: a gap");
         let steps = journey.sent.windows(2).map(|pair| step(pair[0].id.into(), pair[1].id.into(), 15));
         assert!(steps.clone().all(|step| step <= 1), "seed {seed}: a picture is missing");
-        pictures += steps.sum::<u32>();
+        pictures += journey.sent.chunk_by(|one, two| one.timestamp == two.timestamp).count();
     }
-    assert!(pictures > 3_000, "{pictures} pictures only");
+    pictures
 }
 
-#[test]
-fn with_losses_whatever_is_missing_was_lost() {
+/// Journeys with losses, and how many packets and switches there were.
+fn disturbed(codec: Codec) -> (usize, usize) {
     let (mut packets, mut switches) = (0, 0);
     for seed in 0..120 {
-        let mut journey = Journey::new(seed, u64::from(1 + seed % 12));
+        let mut journey = Journey::new(codec, seed, u64::from(1 + seed % 12));
         journey.run();
         check(&journey, seed);
         packets += journey.sent.len();
         switches += journey.stretch;
     }
-    assert!(packets > 10_000 && switches > 500, "{packets} packets, {switches} switches only");
+    (packets, switches)
+}
+
+#[test]
+fn without_losses_every_picture_follows_the_one_before_it() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let pictures = undisturbed(codec);
+        assert!(pictures > 3_000, "{pictures} pictures of {codec:?} only");
+    }
+}
+
+#[test]
+fn with_losses_whatever_is_missing_was_lost() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let (packets, switches) = disturbed(codec);
+        assert!(packets > 10_000 && switches > 500, "{codec:?}: {packets} packets, {switches} switches only");
+    }
 }

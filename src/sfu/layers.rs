@@ -51,11 +51,14 @@ struct Flow {
     frames: [Meter; TEMPORAL_LAYERS],
     /// Its packets name their temporal layers.
     temporal: bool,
+    /// It sends parameter sets before its keyframes: without them a keyframe is none.
+    sets: bool,
 }
 
 impl Flow {
     fn count(&mut self, payload: usize, glance: &Glance, now: Instant) {
         let layer = usize::from(glance.temporal.unwrap_or(0)).min(TEMPORAL_LAYERS - 1);
+        self.sets |= glance.sets;
         self.temporal |= glance.vp8.is_some() && layer > 0;
         let bits = (payload as u64 + OVERHEAD) * 8;
         for at in layer..TEMPORAL_LAYERS {
@@ -124,6 +127,11 @@ impl Layers {
             }
         }
         self.heard[quality.index()] = Some(Heard { at: now, others: 0 });
+    }
+
+    /// Whether a decoder can begin with this packet of a layer.
+    fn begins(&self, quality: Quality, glance: &Glance) -> bool {
+        glance.keyframe_start && (glance.sets || !self.flows[quality.index()].sets)
     }
 
     /// Whether a layer delivers. The only one left always does, however long it is silent.
@@ -291,7 +299,7 @@ impl LayerSelector {
             let most = if self.squeezed { 0 } else { limit.temporal };
             return if self.passes(most, glance) { Decision::Forward { switched: false } } else { Decision::Skip };
         }
-        if glance.keyframe_start && self.target(layers, now) == Some(quality) {
+        if layers.begins(quality, glance) && self.target(layers, now) == Some(quality) {
             self.current = Some(quality);
             self.temporal = limit.temporal;
             return Decision::Forward { switched: true };

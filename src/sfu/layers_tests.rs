@@ -6,7 +6,7 @@ use super::*;
 use crate::model::media::Codec;
 
 const KEY: Glance =
-    Glance { keyframe_start: true, frame_start: true, frame_end: true, vp8: None, temporal: None, sync: false, number: None };
+    Glance { keyframe_start: true, sets: false, frame_start: true, frame_end: true, vp8: None, temporal: None, sync: false, number: None };
 const DELTA: Glance = Glance { keyframe_start: false, ..KEY };
 const HERE: Decision = Decision::Forward { switched: true };
 const ON: Decision = Decision::Forward { switched: false };

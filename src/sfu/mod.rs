@@ -1,6 +1,7 @@
 //! Floor 1: one packet in, decisions about its forwards out.
 
 pub mod budget;
+pub mod capture;
 pub mod data;
 pub mod data_track;
 pub mod descriptor;
@@ -22,3 +23,5 @@ pub mod speaker;
 mod dice;
 #[cfg(test)]
 mod journey_tests;
+#[cfg(test)]
+mod replay_tests;

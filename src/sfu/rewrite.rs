@@ -81,7 +81,7 @@ impl Rewriter {
     /// The numbers of a packet to forward, `None` if it must not be sent: a duplicate, older than the switch or
     /// than the window, or left out before.
     ///
-    /// `seq` is the source's extended sequence number, `arrival` when it came in, `clock_rate` in Hz.
+    /// `seq` is the source's extended sequence number, `arrival` when it came in, or better when its content was taken, `clock_rate` in Hz.
     pub fn rewrite(&mut self, seq: u64, timestamp: u32, arrival: Instant, glance: &Glance, clock_rate: u32) -> Option<Out> {
         if self.pending {
             self.pending = false;

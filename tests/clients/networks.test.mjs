@@ -51,21 +51,33 @@ const pair = (name, how, act) =>
   scene(async ({ join }) => {
     await proxy();
     const anna = await join(name, 'anna', { size, publish, ...how });
-    const bert = await join(name, 'bert', { ...quiet, port: impair.port });
+    const bert = await join(name, 'bert', { ...quiet, key: how.key, port: impair.port });
     await shown(bert, (height) => height === 540, 'the large picture');
     await act({ anna, bert, join });
   });
 
+/** Bert's network narrows and widens; the layers that he is shown follow, and the picture hardly stands still. */
+async function narrowed(bert) {
+  const before = await stream(bert, 'camera');
+  impair.become({ down: { rate: 250, delay: 20 } });
+  await shown(bert, (height) => height <= 180, 'the small picture');
+  await bert.hears(['anna camera', 'anna microphone']);
+  impair.become({ down: { delay: 20 } });
+  await shown(bert, (height) => height === 540, 'the large picture again');
+  const { frozen, freezes } = await stream(bert, 'camera');
+  assert.ok(frozen - before.frozen < 10, `${freezes - before.freezes} freezes, ${frozen - before.frozen} s`);
+}
+
 for (const layout of ['single', 'dual']) {
-  test(`${layout}: layers go down where the network narrows, and up again`, pair(`narrow-${layout}`, { layout }, async ({ bert }) => {
-    const before = await stream(bert, 'camera');
-    impair.become({ down: { rate: 250, delay: 20 } });
-    await shown(bert, (height) => height <= 180, 'the small picture');
-    await bert.hears(['anna camera', 'anna microphone']);
-    impair.become({ down: { delay: 20 } });
-    await shown(bert, (height) => height === 540, 'the large picture again');
-    const { frozen, freezes } = await stream(bert, 'camera');
-    assert.ok(frozen - before.frozen < 10, `${freezes - before.freezes} freezes, ${frozen - before.frozen} s`);
+  test(`${layout}: layers go down where the network narrows, and up again`, pair(`narrow-${layout}`, { layout }, ({ bert }) => narrowed(bert)));
+}
+
+for (const videoCodec of ['vp8', 'h264']) {
+  test(`${videoCodec}: sealed layers go down where the network narrows, and up again`, pair(`narrow-${videoCodec}`, { key: 'the key', publish: { simulcast: true, videoCodec } }, async ({ bert }) => {
+    await narrowed(bert);
+    const { last } = await gained(bert, 'camera', (now, then) => now.frames - then.frames > 30);
+    assert.ok(last.encrypted, 'anna says that she seals');
+    assert.match(last.codec, new RegExp(videoCodec, 'i'));
   }));
 }
 

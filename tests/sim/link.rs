@@ -6,6 +6,7 @@ use fastrand::Rng;
 use str0m_netem::{Bitrate, DataSize, GilbertElliot, Input, LossModel, Netem, NetemConfig, Output, Probability, RandomLoss};
 
 use crate::client::tunnel::payload;
+use crate::pipe::{Pipe, Way};
 use crate::time::on_grid;
 
 /// A datagram with its two ends.
@@ -56,6 +57,8 @@ pub struct Link {
     draining: Netem<Billed>,
     config: NetemConfig,
     healed: NetemConfig,
+    /// The connection that carries it all, where nothing else gets out.
+    pipe: Option<Pipe>,
     /// The delay that every datagram has.
     delay: Duration,
     /// The trips so far, if they are watched.
@@ -68,17 +71,21 @@ impl Link {
         let seed = dice.u64(..);
         let healed = NetemConfig::new().latency(Duration::from_millis(dice.u64(5..60))).seed(seed);
         let config = if dice.u8(..10) < 3 { healed } else { lossy(healed, dice) };
-        Self { netem: Netem::new(config), draining: Netem::new(healed), config, healed, delay: Duration::ZERO, trips: None }
+        Self { netem: Netem::new(config), draining: Netem::new(healed), config, healed, pipe: None, delay: Duration::ZERO, trips: None }
     }
 
     pub fn send(&mut self, datagram: Datagram, now: Instant) {
+        if let Some(pipe) = &mut self.pipe {
+            return pipe.send(datagram.bytes, datagram.to, now);
+        }
         let datagram = Datagram { sent: Some(now), ..datagram };
         self.netem.handle_input(Input::Packet(now, Billed(datagram)));
     }
 
     /// What arrives now.
     pub fn arrivals(&mut self, now: Instant) -> Vec<Datagram> {
-        let mut arrived = Vec::new();
+        let messages = self.pipe.iter_mut().flat_map(|pipe| pipe.arrivals(now));
+        let mut arrived: Vec<Datagram> = messages.map(|(bytes, to)| Datagram::new(bytes, to)).collect();
         for netem in [&mut self.draining, &mut self.netem] {
             while due(netem).is_some_and(|due| due <= now) {
                 netem.handle_input(Input::Timeout(now));
@@ -95,7 +102,17 @@ impl Link {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        [&self.draining, &self.netem].into_iter().filter_map(due).min()
+        let pipe = self.pipe.as_ref().and_then(Pipe::next_timeout);
+        [&self.draining, &self.netem].into_iter().filter_map(due).chain(pipe).min()
+    }
+
+    /// From now on everything goes through one connection.
+    pub fn be_tcp(&mut self, way: Way, seed: u64) {
+        self.delay = way.delay;
+        match &mut self.pipe {
+            Some(pipe) => pipe.become_like(way),
+            None => self.pipe = Some(Pipe::new(way, seed)),
+        }
     }
 
     /// From now on it is like this, with this delay.

@@ -9,9 +9,11 @@ mod entropy;
 mod invariants;
 mod journal;
 mod link;
+mod lips;
 mod mail;
 mod oracle;
 mod packet;
+mod pipe;
 mod pool;
 mod run;
 mod sink;
@@ -45,6 +47,13 @@ fn the_book_of_networks_holds() {
     let seeds = if std::env::var("SEEDS").is_ok() { seeds() } else { 1..2 };
     let people = std::env::var("PEOPLE").ok().map(|people| people.parse().expect("PEOPLE is a number"));
     book::all(seeds, &[people.unwrap_or(4)]);
+}
+
+/// With `PEOPLE=2` on all networks.
+#[test]
+fn pairs_meet_at_the_relay() {
+    let seeds = if std::env::var("SEEDS").is_ok() { seeds() } else { 1..2 };
+    book::pairs(seeds, std::env::var("PEOPLE").is_ok_and(|people| people == "2"));
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub const AUDIO_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Camera {
     pub every: Duration,
+    /// How long pictures are on their way from the lens to the network.
+    pub lag: Duration,
     /// Packets of a delta frame and their bytes, by layer.
     delta: [(u8, usize); 3],
     /// Packets of a keyframe and their bytes, by layer.
@@ -30,15 +32,24 @@ pub struct Camera {
 }
 
 /// Small pictures, so that many rooms can be run.
-const SMALL: Camera =
-    Camera { every: Duration::from_millis(66), delta: [(1, 200), (1, 500), (2, 800)], key: [(1, 600), (2, 800), (4, 1000)], sums: [0; 3] };
+const SMALL: Camera = Camera {
+    every: Duration::from_millis(66),
+    lag: Duration::ZERO,
+    delta: [(1, 200), (1, 500), (2, 800)],
+    key: [(1, 600), (2, 800), (4, 1000)],
+    sums: [0; 3],
+};
 /// What livekit-client's three layers of 720p take: 150 kbit/s, 450 kbit/s, 1.7 Mbit/s.
 pub const CAMERA: Camera = Camera {
     every: Duration::from_millis(33),
+    lag: Duration::ZERO,
     delta: [(1, 620), (2, 930), (7, 1000)],
     key: [(3, 1000), (8, 1000), (28, 1000)],
     sums: [180_000, 700_000, 2_600_000],
 };
+
+/// The same behind a slow encoder.
+pub const SLOW_CAMERA: Camera = Camera { lag: Duration::from_millis(300), ..CAMERA };
 
 /// What one layer has counted so far.
 #[derive(Clone, Debug)]
@@ -229,6 +240,7 @@ fn frame(
     };
     layer.frame += 1;
     layer.picture = (layer.picture + 1) & 0x7fff;
+    let taken = if kind == MediaKind::Video { now.checked_sub(camera.lag).unwrap_or(now) } else { now };
     for index in 0..count {
         layer.seq += 1;
         let picture = layer.picture;
@@ -236,7 +248,7 @@ fn frame(
         let payload = tag.payload(kind, len);
         // 30 dB below full scale: somebody speaks.
         let audio_level = (kind == MediaKind::Audio).then_some(-30);
-        let write = RtpWrite::new(pt, layer.seq.into(), layer.timestamp, now, payload)
+        let write = RtpWrite::new(pt, layer.seq.into(), layer.timestamp, taken, payload)
             .marker(index + 1 == count)
             .ext_vals(ExtensionValues { audio_level, voice_activity: audio_level.map(|_| true), ..ExtensionValues::default() })
             .nackable(kind == MediaKind::Video);

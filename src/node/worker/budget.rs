@@ -36,6 +36,14 @@ impl Wants {
         let best = self.demands.iter().filter_map(|demand| demand.rungs.last()).map(|rung| rung.bitrate);
         self.audio + best.sum::<u64>()
     }
+
+    /// What the pictures take that are sent so, in bit/s.
+    fn taken_by(&self, levels: &[Option<Level>]) -> u64 {
+        let rung = |(demand, level): (&Demand, &Option<Level>)| {
+            demand.rungs.iter().find(|rung| Some(rung.level) == *level).map(|rung| rung.bitrate)
+        };
+        self.demands.iter().zip(levels).filter_map(rung).sum()
+    }
 }
 
 impl Worker {
@@ -69,6 +77,7 @@ impl Worker {
         let usable = peer.bandwidth.estimate(now).unwrap_or(UNLIMITED);
         let congested = !wants.demands.is_empty() && is_congested(peer, now);
         let levels = peer.bandwidth.budget.decide(usable.saturating_sub(wants.audio), congested, &wants.demands, now);
+        peer.bandwidth.sends(wants.taken_by(&levels));
         let session = peer.session;
         let mut states: Vec<(Sid, bool)> = Vec::new();
         for (&place, level) in wants.places.iter().zip(&levels) {

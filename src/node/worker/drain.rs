@@ -133,8 +133,14 @@ impl Worker {
             Event::ChannelClose(channel) => self.channel_close(index, channel),
             Event::ChannelData(data) => self.data(index, data),
             Event::EgressBitrateEstimate(kind) => {
+                let now = self.now;
                 if let Some(peer) = self.peer_mut(index) {
-                    peer.bandwidth.estimated(&kind);
+                    peer.bandwidth.estimated(&kind, now);
+                }
+            }
+            Event::SenderFeedback(report) => {
+                if let Some(peer) = self.peer_mut(index) {
+                    peer.source_clock.report(&report.sender_info, report.received_at);
                 }
             }
             Event::PeerStats(stats) => self.peer_stats(index, &stats),

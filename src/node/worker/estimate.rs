@@ -26,6 +26,15 @@ const TRY_SELDOM: Duration = Duration::from_secs(6);
 const TRY_SOUND_ALONE: Duration = Duration::from_secs(3);
 /// How long each time as much is sent as the next step would take: an estimate grows by no more than what it sees.
 const TRY_LASTS: Duration = Duration::from_secs(3);
+/// A client that says by itself what it can take says what it got at first, then at most half as much again. It tells of a bottleneck
+/// only where that falls, or is less than this of the pictures that are sent, in percent …
+const SHORT_PERCENT: u64 = 50;
+/// … and by more than this in bit/s: our figures count headers, its may not.
+const HEADERS: u64 = 30_000;
+/// Who gets no pictures may say nothing, and then nothing is known of its network any more.
+const REPORTED: Duration = Duration::from_secs(3);
+/// By so much more each such report without a bottleneck lets try, in percent.
+const GROWS_PERCENT: u64 = 8;
 /// By so much a wish must grow to count as one, in bit/s.
 const A_LITTLE: u64 = 1_000;
 
@@ -50,6 +59,10 @@ pub(in crate::node) struct Bandwidth {
     estimate: Option<u64>,
     /// The client reports when each packet came, not just what it thinks it can take.
     feedback: bool,
+    /// What the pictures take that are sent, in bit/s.
+    pictures: u64,
+    /// What a client without feedback said last that it can take, in bit/s, when.
+    reported: Option<(u64, Instant)>,
     /// When pictures began. What str0m thought before is a guess.
     guessed: Option<Instant>,
     /// When it was made to begin anew, because the client's way is another.
@@ -68,7 +81,8 @@ impl Bandwidth {
     /// about the old one. The pacer goes by it all the same, so that no network is flooded meanwhile.
     pub fn estimate(&self, now: Instant) -> Option<u64> {
         let doubtful = is_within(self.guessed, GUESS, now) || is_within(self.anew, MEMORY, now);
-        self.estimate.map(|estimate| if doubtful { estimate.max(FIRST_ESTIMATE.as_u64()) } else { estimate })
+        let told = self.estimate.filter(|_| self.feedback || is_within(self.reported.map(|(_, at)| at), REPORTED, now));
+        told.map(|estimate| if doubtful { estimate.max(FIRST_ESTIMATE.as_u64()) } else { estimate })
     }
 
     /// What str0m was told to send at least, with padding, in bit/s.
@@ -77,17 +91,38 @@ impl Bandwidth {
     }
 
     /// str0m has a new estimate. To be acted on when str0m is drained, which [`Self::take_news`] tells.
-    pub fn estimated(&mut self, kind: &BweKind) {
+    pub fn estimated(&mut self, kind: &BweKind, now: Instant) {
         match kind {
             BweKind::Twcc { estimate, can_probe } => {
                 self.estimate = can_probe.then_some(estimate.as_u64());
                 self.feedback = true;
             }
             // From clients that send no feedback per packet (draft-alvestrand-rmcat-remb-03).
-            BweKind::Remb { estimate, .. } if !self.feedback => self.estimate = Some(estimate.as_u64()),
+            BweKind::Remb { estimate, .. } if !self.feedback => self.reported(estimate.as_u64(), now),
             _ => return,
         }
         self.news = true;
+    }
+
+    /// A client said what it can take, in bit/s.
+    fn reported(&mut self, can_take: u64, now: Instant) {
+        let before = self.reported.filter(|(_, at)| is_within(Some(*at), REPORTED, now)).map(|(before, _)| before);
+        self.reported = Some((can_take, now));
+        if before.is_none() {
+            self.estimate = None;
+        }
+        let fell = before.is_some_and(|before| can_take < before * 97 / 100);
+        if can_take + HEADERS < self.pictures * if fell { 100 } else { SHORT_PERCENT } / 100 {
+            self.estimate = Some(can_take);
+        } else if let Some(estimate) = self.estimate {
+            let more = estimate.max(can_take).saturating_mul(100 + GROWS_PERCENT) / 100;
+            self.estimate = (more < DESIRED_MAX).then_some(more);
+        }
+    }
+
+    /// Pictures were decided to be sent that take so much, in bit/s.
+    pub fn sends(&mut self, pictures: u64) {
+        self.pictures = pictures;
     }
 
     /// Whether there is a new estimate since this was asked last.
@@ -160,4 +195,38 @@ impl Bandwidth {
 
 fn is_within(at: Option<Instant>, span: Duration, now: Instant) -> bool {
     at.is_some_and(|at| now.saturating_duration_since(at) < span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(bandwidth: &mut Bandwidth, kilobits: u64, now: &mut Instant) -> Option<u64> {
+        *now += Duration::from_millis(500);
+        bandwidth.estimated(&BweKind::Remb { mid: "0".into(), estimate: Bitrate::kbps(kilobits) }, *now);
+        bandwidth.estimate(*now)
+    }
+
+    #[test]
+    fn what_a_client_says_that_it_can_take_counts_where_it_is_less_than_it_gets() {
+        let (mut bandwidth, mut now) = (Bandwidth::default(), Instant::now());
+        let now = &mut now;
+        assert_eq!(told(&mut bandwidth, 70, now), None, "it got sound alone");
+        bandwidth.sends(40_000);
+        assert_eq!(told(&mut bandwidth, 15, now), None, "small packets are headers above all");
+        bandwidth.sends(500_000);
+        assert_eq!(told(&mut bandwidth, 250, now), None, "about what it got");
+        assert_eq!(told(&mut bandwidth, 200, now), Some(200_000), "a bottleneck: it falls");
+        bandwidth.sends(0);
+        for _ in 0..15 {
+            told(&mut bandwidth, 70, now);
+        }
+        assert!(bandwidth.estimate(*now).is_some_and(|estimate| estimate > 600_000), "another try");
+        bandwidth.sends(2_000_000);
+        assert_eq!(told(&mut bandwidth, 60, now), Some(60_000));
+        assert_eq!(bandwidth.estimate(*now + REPORTED), None, "it says nothing any more");
+        *now += REPORTED;
+        bandwidth.sends(0);
+        assert_eq!(told(&mut bandwidth, 60, now), None, "what was known before is forgotten");
+    }
 }

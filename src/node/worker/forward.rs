@@ -1,6 +1,6 @@
 //! One packet in, forwards out. This is the hot path: no allocation, no log line.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequest, KeyframeRequestKind, Rid};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, StreamTxQueueInfo};
@@ -46,6 +46,8 @@ struct Shared<'a> {
     quality: Quality,
     kind: MediaKind,
     clock_rate: u32,
+    /// When its content was taken, as far as the publisher tells. It came later, by a way that may differ from stream to stream.
+    taken: Instant,
     /// The payload without RED, for receivers that have none; made at most once.
     primary: Option<std::sync::Arc<[u8]>>,
 }
@@ -60,6 +62,8 @@ impl Worker {
         let Some(peer) = self.peers.get(from.0 as usize).and_then(Option::as_deref) else { return };
         let Some((params, red)) = peer.source(packet.header.payload_type) else { return self.drop_datagram("payload type") };
         let (room, session) = (peer.room, peer.session);
+        let (clock_rate, time) = (params.spec().clock_rate.get(), packet.header.timestamp);
+        let taken = peer.source_clock.taken(packet.last_sender_info.as_ref(), time, clock_rate, packet.timestamp);
         let Some(codec) = codec_of(&params) else { return self.drop_datagram("payload type") };
         let now = self.now;
         let mut glance = glance(codec, &packet.payload, packet.header.marker);
@@ -98,17 +102,7 @@ impl Worker {
             track,
             &params,
             red,
-            Shared {
-                packet,
-                arrival,
-                glance,
-                descriptor,
-                spatial,
-                quality,
-                kind,
-                clock_rate: params.spec().clock_rate.get(),
-                primary: None,
-            },
+            Shared { packet, arrival, glance, descriptor, spatial, quality, kind, clock_rate, taken, primary: None },
         );
     }
 
@@ -302,7 +296,7 @@ impl OutSection {
 }
 
 /// Hands one packet to str0m for one client. Returns whether it was taken.
-fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, now: std::time::Instant) -> bool {
+fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, now: Instant) -> bool {
     let Some(section) = peer.sections.get_mut(place) else { return false };
     let packet = shared.packet;
     let mut api = peer.rtc.direct_api();
@@ -332,7 +326,7 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
         }
     };
     let (seq, time) = (*packet.seq_no, packet.header.timestamp);
-    let Some(out) = section.rewriter.rewrite(seq, time, packet.timestamp, &shared.glance, shared.clock_rate) else { return false };
+    let Some(out) = section.rewriter.rewrite(seq, time, shared.taken, &shared.glance, shared.clock_rate) else { return false };
     let seen = &packet.header.ext_vals;
     let mut ext_vals = ExtensionValues {
         audio_level: seen.audio_level,
@@ -345,7 +339,7 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     if let (Some(descriptor), Some(number)) = (shared.descriptor, out.number) {
         ext_vals.user_values.set(descriptor.with_number(number));
     }
-    let mut rtp = RtpWrite::new(pt, out.seq.into(), out.timestamp, packet.timestamp, payload)
+    let mut rtp = RtpWrite::new(pt, out.seq.into(), out.timestamp, shared.taken, payload)
         .marker(packet.header.marker || ends)
         .ext_vals(ext_vals)
         .nackable(shared.kind == MediaKind::Video);

@@ -2,7 +2,7 @@
 
 import { chromium } from 'playwright-core';
 
-const EXECUTABLE = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
+export const EXECUTABLE = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 const ARGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -20,8 +20,8 @@ const ARGS = [
 // Without it ICE gathering on loopback never ends.
 const LOOPBACK = '--allow-loopback-in-peer-connection';
 
-export function launchChromium({ executablePath = EXECUTABLE, loopback = true } = {}) {
-  return chromium.launch({ executablePath, args: loopback ? [...ARGS, LOOPBACK] : ARGS });
+export function launchChromium({ executablePath = EXECUTABLE, loopback = true, more = [] } = {}) {
+  return chromium.launch({ executablePath, args: [...ARGS, ...(loopback ? [LOOPBACK] : []), ...more] });
 }
 
 /** Notes what a page says and asks for, for messages and for checks. */

@@ -19,7 +19,7 @@ const FILES = {
 
 /** A browser and the site whose pages it opens. */
 export class Plain {
-  static async start(server) {
+  static async start(server, launch = launchChromium) {
     const plain = new Plain();
     plain.server = server;
     plain.site = http.createServer((asked, answer) => {
@@ -30,7 +30,7 @@ export class Plain {
     plain.site.listen(0, '127.0.0.1');
     await new Promise((resolve) => plain.site.once('listening', resolve));
     plain.address = `http://127.0.0.1:${plain.site.address().port}/`;
-    plain.browser = await launchChromium();
+    plain.browser = await launch();
     return plain;
   }
 

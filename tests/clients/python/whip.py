@@ -126,4 +126,5 @@ async def main(origin, room, encoder_token, viewer_token):
     print(json.dumps(told))
 
 
-asyncio.run(asyncio.wait_for(main(*sys.argv[1:]), PATIENCE))
+if __name__ == "__main__":
+    asyncio.run(asyncio.wait_for(main(*sys.argv[1:]), PATIENCE))

@@ -2,10 +2,12 @@
 
 pub mod diary;
 mod network;
+mod pair;
 mod report;
 
 use std::time::{Duration, Instant};
 
+use konsil::model::ids::{StreamId, WorkerIndex};
 use konsil::model::media::{MediaKind, Quality};
 use konsil::sfu::budget::{Budget, Demand, Rank, Rung};
 use konsil::sfu::layers::Level;
@@ -69,6 +71,30 @@ pub fn all(seeds: std::ops::Range<u64>, sizes: &[usize]) {
     );
 }
 
+/// Networks on which pairs are tried by every `cargo test`.
+const PAIRS: [&str; 4] = ["good", "loss-5", "loss-10", "tcp-alone"];
+
+/// Calls of two over the relay, by UDP and by TCP, on some networks or with `every` on all; prints the table, fails for too little sound.
+pub fn pairs(seeds: std::ops::Range<u64>, every: bool) {
+    let networks: Vec<_> = networks().into_iter().filter(|(name, _)| every || PAIRS.contains(&name.as_str())).collect();
+    let calls = networks.iter().flat_map(|network| [false, true].map(|tcp| (network, tcp)));
+    // A firewall lets nothing else out; a connection does not outlive its address.
+    let calls =
+        calls.filter(|((_, network), tcp)| if *tcp { !network.phase.iter().any(|phase| phase.moves) } else { !network.phase[0].tcp });
+    let jobs = calls.flat_map(|call| seeds.clone().map(move |seed| (call, seed)));
+    let mut reports: Vec<(Report, bool)> = pool::each(jobs, |(((name, network), tcp), seed)| {
+        let report = pool::alone(seed, || pair::call(name, network, tcp, seed));
+        let (least, sound) = if tcp { (network.bounds.sound_in_400, report.sound_in_400) } else { (network.bounds.sound, report.sound) };
+        let holds = least.is_none_or(|least| sound >= least);
+        (report, holds)
+    });
+    reports.sort_by(|one, other| (&one.0.name, one.0.seed).cmp(&(&other.0.name, other.0.seed)));
+    eprintln!("{}", Report::HEAD);
+    reports.iter().for_each(|(report, _)| eprintln!("{report}"));
+    let faults: Vec<String> = reports.iter().filter(|(_, holds)| !holds).map(|(report, _)| report.to_string()).collect();
+    assert!(faults.is_empty(), "too little sound:\n{}", faults.join("\n"));
+}
+
 /// Those who are well connected see and hear the same, whether one of them is on a bad network or on a good one.
 pub fn one_bad_touches_nobody(seed: u64, people: usize) {
     let [good, bad] = ["good", "one-bad"].map(|name| {
@@ -118,6 +144,7 @@ fn over(name: &str, network: &Network, people: usize, seed: u64) -> Report {
         seed,
         people,
         sound: report::sound(&diary, &sound, published),
+        sound_in_400: report::patient_sound(&diary, &sound, published),
         frozen: report::frozen(&diary, &pictures, window),
         link_use: link_use(network, people, &diary, end),
         queue: report::queue(&trips, window),
@@ -165,7 +192,7 @@ fn call(network: &Network, people: usize, seed: u64, end: Duration) -> (World, C
     }
     run(&mut world, JOINS);
     // The network is of one: two connections would share what one alone is measured by.
-    let one = world.start_client(Plan::usual(0));
+    let one = world.start_client(Plan { tcp: network.phase[0].tcp, ..Plan::usual(0) });
     set(&mut world, one, &network.phase[0], seed);
     world.clients[one.0].diary = Some(Diary::default());
     world.clients[one.0].pcs().for_each(|(_, pc)| pc.down.trips = Some(Vec::new()));
@@ -186,7 +213,13 @@ fn run(world: &mut World, until: Duration) {
 }
 
 fn set(world: &mut World, id: ClientId, phase: &Phase, seed: u64) {
-    world.clients[id.0].pcs().for_each(|(_, pc)| {
+    world.clients[id.0].pcs().for_each(|(leg, pc)| {
+        if phase.tcp {
+            pc.stream = Some((StreamId(id.0 as u64 * 2 + leg as u64), WorkerIndex(0)));
+            pc.up.be_tcp(phase.way(phase.up), seed);
+            pc.down.be_tcp(phase.way(phase.down), seed ^ 1);
+            return;
+        }
         pc.up.be(phase.link(phase.up, seed), phase.delay());
         pc.down.be(phase.link(phase.down, seed ^ 1), phase.delay());
     });

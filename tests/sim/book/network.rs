@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use str0m_netem::{Bitrate, DataSize, GilbertElliot, NetemConfig, Probability, RandomLoss};
 
+use crate::pipe::Way;
+
 /// A file of the book.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,8 @@ pub struct Phase {
     pub up: Option<u64>,
     /// What waits in front of the bottleneck at most, in ms.
     pub buffer: u64,
+    /// Nothing gets out but TCP to the relay: losses are delays.
+    pub tcp: bool,
     /// The client's address changes at the beginning.
     pub moves: bool,
 }
@@ -59,6 +63,7 @@ impl Default for Phase {
             down: None,
             up: None,
             buffer: 200,
+            tcp: false,
             moves: false,
         }
     }
@@ -70,6 +75,8 @@ impl Default for Phase {
 pub struct Bounds {
     /// Sound that comes within 200 ms, in percent, at least.
     pub sound: Option<f64>,
+    /// That comes within 400 ms.
+    pub sound_in_400: Option<f64>,
     /// Of what would fit best, from ten seconds after each step on, in percent, at least.
     pub link_use: Option<f64>,
     /// 95 of 100 packets wait no longer in front of the bottleneck, in ms.
@@ -104,6 +111,12 @@ impl Network {
 impl Phase {
     pub fn delay(&self) -> Duration {
         Duration::from_millis(self.round_trip / 2)
+    }
+
+    /// A connection over it.
+    pub fn way(&self, capacity: Option<u64>) -> Way {
+        let bursts = self.bursts.map_or(0.0, |[good, bad]| bad / (good + bad) / 2.0);
+        Way { delay: self.delay(), loss: self.loss / 100.0 + bursts, capacity }
     }
 
     pub fn link(&self, capacity: Option<u64>, seed: u64) -> NetemConfig {

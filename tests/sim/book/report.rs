@@ -12,6 +12,8 @@ use crate::time::since;
 
 /// Sound that comes later is not played any more.
 const TIMELY: Duration = Duration::from_millis(200);
+/// What a player waits for whose network repeats all that it loses.
+const PATIENT: Duration = Duration::from_millis(400);
 /// A picture that stands for longer has frozen, as browsers count it: three frames, or 150 ms more than one.
 const FROZEN: Duration = Duration::from_millis(183);
 
@@ -23,6 +25,8 @@ pub struct Report {
     pub people: usize,
     /// Percent.
     pub sound: f64,
+    /// Percent, with more patience.
+    pub sound_in_400: f64,
     /// Percent.
     pub frozen: f64,
     /// Percent of what would fit best.
@@ -45,6 +49,15 @@ pub struct Report {
 /// The share of sound that came in time, in percent. A lost frame counts as heard if the next one came: Opus and RED carry
 /// it twice (RFC 6716 §2.1.7, RFC 2198).
 pub fn sound(diary: &Diary, publishers: &[Key], window: (Duration, Duration)) -> f64 {
+    sound_within(TIMELY, diary, publishers, window)
+}
+
+/// As [`sound`], for a player that waits longer.
+pub fn patient_sound(diary: &Diary, publishers: &[Key], window: (Duration, Duration)) -> f64 {
+    sound_within(PATIENT, diary, publishers, window)
+}
+
+fn sound_within(patience: Duration, diary: &Diary, publishers: &[Key], window: (Duration, Duration)) -> f64 {
     let frames = span(window).as_millis() / AUDIO_EVERY.as_millis();
     let mut heard = 0;
     for key in publishers {
@@ -54,7 +67,7 @@ pub fn sound(diary: &Diary, publishers: &[Key], window: (Duration, Duration)) ->
         let published = |frame: u32| came.range(frame..).next().map(|(later, (at, _))| at.saturating_sub(AUDIO_EVERY * (later - frame)));
         heard += (*first..=*last)
             .filter(|frame| published(*frame).is_some_and(|at| at >= window.0 && at < window.1))
-            .filter(|frame| timely(*frame, TIMELY) || timely(frame + 1, TIMELY.saturating_sub(AUDIO_EVERY)))
+            .filter(|frame| timely(*frame, patience) || timely(frame + 1, patience.saturating_sub(AUDIO_EVERY)))
             .count();
     }
     percent(heard as f64, frames as f64 * publishers.len() as f64)
@@ -124,6 +137,7 @@ impl Report {
             }
         };
         must(bounds.sound.is_none_or(|least| self.sound >= least), "too little sound");
+        must(bounds.sound_in_400.is_none_or(|least| self.sound_in_400 >= least), "too little sound within 400 ms");
         must(bounds.frozen.is_none_or(|most| self.frozen <= most), "pictures stand still");
         must(bounds.link_use.is_none_or(|least| self.link_use.is_some_and(|used| used >= least)), "too little of the link is used");
         must(bounds.queue.is_none_or(|most| self.queue <= u128::from(most)), "packets wait");
@@ -139,8 +153,8 @@ impl Report {
         faults
     }
 
-    pub const HEAD: &str = "| network | people | seed | sound in time % | frozen % | link used % | queue p95 ms | first picture ms | switches/min | back after ms | all back ms | others hear % | others see it frozen % |\n\
-                            |---|---|---|---|---|---|---|---|---|---|---|---|---|";
+    pub const HEAD: &str = "| network | people | seed | sound in time % | in 400 ms % | frozen % | link used % | queue p95 ms | first picture ms | switches/min | back after ms | all back ms | others hear % | others see it frozen % |\n\
+                            |---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 }
 
 impl fmt::Display for Report {
@@ -148,11 +162,12 @@ impl fmt::Display for Report {
         let or = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
         write!(
             out,
-            "| {} | {} | {} | {:.2} | {:.1} | {} | {} | {} | {:.1} | {} | {} | {:.2} | {:.1} |",
+            "| {} | {} | {} | {:.2} | {:.2} | {:.1} | {} | {} | {} | {:.1} | {} | {} | {:.2} | {:.1} |",
             self.name,
             self.people,
             self.seed,
             self.sound,
+            self.sound_in_400,
             self.frozen,
             or(self.link_use.map(|used| format!("{used:.0}"))),
             self.queue,

@@ -95,7 +95,13 @@ impl Client {
             Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) if leg == Leg::Publisher => {
                 self.sources.iter_mut().for_each(|source| source.afford(estimate.as_u64()));
             }
-            Event::RtpPacket(packet) => receipts.extend(receipt(pc, leg, &packet)),
+            Event::RtpPacket(packet) => {
+                let receipt = receipt(pc, leg, &packet);
+                if let (Some(lips), Some(receipt)) = (&mut self.lips, &receipt) {
+                    lips.note(&packet, receipt.kind, receipt.seen.tag, now);
+                }
+                receipts.extend(receipt);
+            }
             _ => {}
         }
     }

@@ -19,6 +19,7 @@ use konsil::room::command::{Layout, Leg, Signal};
 use konsil::room::notice::ParticipantView;
 
 use crate::book::diary::Diary;
+use crate::lips::Lips;
 use crate::sink::Heard;
 use crate::source::{Source, Stage};
 
@@ -87,6 +88,8 @@ pub struct Client {
     pub promised: BTreeSet<Sid>,
     /// Everything that came, if it is written down.
     pub diary: Option<Diary>,
+    /// What it is told of when things were taken, if it is watched.
+    pub lips: Option<Lips>,
     /// The newest reliable message of each sender.
     pub told: BTreeMap<ClientId, u64>,
     pub messages_sent: u64,
@@ -128,6 +131,7 @@ impl Client {
             heard: BTreeMap::new(),
             promised: BTreeSet::new(),
             diary: None,
+            lips: None,
             told: BTreeMap::new(),
             messages_sent: 0,
             sends: BTreeMap::new(),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use konsil::model::ids::Sid;
+use konsil::model::ids::{Sid, StreamId, WorkerIndex};
 use str0m::bwe::Bitrate;
 use str0m::change::SdpPendingOffer;
 use str0m::channel::ChannelId;
@@ -40,6 +40,8 @@ pub struct Pc {
     pub outer: SocketAddr,
     /// The relay in front of it, where there is one.
     pub tunnel: Option<Tunnel>,
+    /// It leads through this connection, which this worker was last given messages of.
+    pub stream: Option<(StreamId, WorkerIndex)>,
     pub up: Link,
     pub down: Link,
     pub due: Instant,
@@ -78,6 +80,7 @@ impl Pc {
             local: address,
             outer: address,
             tunnel: None,
+            stream: None,
             up: Link::new(dice),
             down: Link::new(dice),
             due: now,

@@ -20,6 +20,8 @@ pub struct Plan {
     pub offer_at_once: bool,
     /// Whether offers wait until the announced tracks are confirmed.
     pub confirm_first: bool,
+    /// Whether its network lets nothing out but TCP to the relay.
+    pub tcp: bool,
     /// Whether its encoders follow an estimate of its own network.
     pub estimates: bool,
 }
@@ -86,6 +88,7 @@ impl Plan {
             only: None,
             offer_at_once: dice.bool(),
             confirm_first: dice.bool(),
+            tcp: false,
             estimates: false,
         }
     }
@@ -105,13 +108,14 @@ impl Plan {
             only: None,
             offer_at_once: true,
             confirm_first: false,
+            tcp: false,
             estimates: true,
         }
     }
 
     /// Whether the person's network lets media out through the relay only.
     pub fn relayed(&self) -> bool {
-        matches!(self.layout, Layout::Single | Layout::Dual) && self.person % 4 == 3
+        matches!(self.layout, Layout::Single | Layout::Dual) && (self.tcp || self.person % 4 == 3)
     }
 
     pub fn identity(&self) -> Identity {

@@ -6,10 +6,13 @@ use konsil::model::ids::WorkerIndex;
 use konsil::model::record::Written;
 use konsil::node::control::{ControlInput, ControlOutput, Ticket};
 use konsil::node::request::{ConnId, Request};
+use konsil::node::route::named_worker;
 use konsil::node::worker::{WorkerInput, WorkerOutput};
 use konsil::room::command::Leg;
 use konsil::room::media::{MediaCommand, MediaEvent};
 use konsil::room::notice::{Description, Notice};
+use konsil::turn::Flow;
+use konsil::turn::framing::Framing;
 
 use crate::client::ClientId;
 use crate::client::tunnel::payload;
@@ -173,7 +176,8 @@ impl World {
         let now = self.now;
         for at in 0..self.clients.len() {
             let mut arrived: Vec<(SocketAddr, Datagram)> = Vec::new();
-            for (_, pc) in self.clients[at].pcs() {
+            self.deliver_stream(at);
+            for (_, pc) in self.clients[at].pcs().filter(|(_, pc)| pc.stream.is_none()) {
                 let outer = pc.outer;
                 arrived.extend(pc.up.arrivals(now).into_iter().map(|datagram| (outer, datagram)));
             }
@@ -184,6 +188,30 @@ impl World {
                 self.workers[worker].handle(WorkerInput::Datagram { source, local: datagram.to, bytes: &datagram.bytes }, now);
                 self.note_arrival(worker, source, &datagram.bytes, dropped);
             }
+        }
+    }
+
+    /// Messages of connections reach the worker that they name, as `io::stream` gives them.
+    fn deliver_stream(&mut self, at: usize) {
+        let (now, workers) = (self.now, self.workers.len());
+        let mut arrived = Vec::new();
+        for (_, pc) in self.clients[at].pcs() {
+            let outer = pc.outer;
+            let Some((stream, last)) = &mut pc.stream else { continue };
+            for datagram in pc.up.arrivals(now) {
+                let worker = named_worker(&datagram.bytes, workers).unwrap_or(*last);
+                let before = std::mem::replace(last, worker);
+                arrived.push((Flow { remote: outer, local: datagram.to, stream: Some(*stream) }, before, worker, datagram.bytes));
+            }
+        }
+        for (flow, before, worker, bytes) in arrived {
+            if let Some(stream) = flow.stream.filter(|_| before != worker) {
+                self.workers[usize::from(before.0)].handle(WorkerInput::StreamClosed(stream), now);
+            }
+            let (source, worker) = (flow.remote, usize::from(worker.0));
+            let dropped = self.dropped(worker);
+            self.workers[worker].handle(WorkerInput::Stream { flow, framing: Framing::Turn, bytes: &bytes }, now);
+            self.note_arrival(worker, source, &bytes, dropped);
         }
     }
 
