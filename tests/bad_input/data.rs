@@ -17,6 +17,8 @@ const RELIABLE: &str = "_reliable";
 const STEP: Duration = Duration::from_millis(10);
 /// What a message of a participant may have.
 const PACKET_MAX: usize = 64 * 1024;
+/// Bytes that a participant may send a second.
+const RATE: u64 = 2_000_000;
 /// Data channels that a client may have.
 const CHANNELS_MAX: usize = 16;
 /// The places of a guest's channels.
@@ -82,6 +84,8 @@ fn large_messages_come_whole_in_order_at_the_rate_of_the_quota() {
         call.run(STEP);
         assert!(call.now - begun < Duration::from_mins(5), "{} of {MESSAGES}", call.guests[1].messages.len());
     }
+    let (took, bytes) = (call.now - begun, u64::from(MESSAGES) * (PACKET_MAX - 256) as u64);
+    assert!(took >= Duration::from_secs(bytes) / u32::try_from(RATE).unwrap(), "{bytes} bytes came within {took:?}");
     call.run(Duration::from_secs(5));
     assert_eq!(numbers(&call, 1), (0..MESSAGES).collect::<Vec<_>>());
     assert_eq!(numbers(&call, 2), (0..MESSAGES).collect::<Vec<_>>());

@@ -106,6 +106,9 @@ test('what happens while the signalling is away is known after the resume', scen
     it.engine.client.ws.close();
   });
   await anna.told('signalReconnecting');
+  // Media need no signalling.
+  await talk(anna, bert);
+  assert.notEqual(await anna.do((it) => it.state), 'connected', 'the signalling is still away');
   await cleo.do((it) => it.disconnect());
   await bert.told('participantDisconnected', 'cleo');
   const dora = await here.join(room, 'dora');

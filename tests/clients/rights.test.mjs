@@ -159,6 +159,20 @@ test('a publisher chooses who may receive, a subscriber what to receive', scene(
   await cleo.silent(['anna camera', 'anna microphone'], { ear: bert, wanted: ['anna camera'] });
   await anna.do((it) => it.localParticipant.setTrackSubscriptionPermissions(true));
   await cleo.hears(['anna camera', 'anna microphone']);
+  // Track by track.
+  const microphone = await anna.do((it) => it.localParticipant.getTrackPublication('microphone').trackSid);
+  await anna.do(
+    (it, sid) =>
+      it.localParticipant.setTrackSubscriptionPermissions(false, [
+        { participantIdentity: 'bert', allowAll: true },
+        { participantIdentity: 'cleo', allowedTrackSids: [sid] },
+      ]),
+    microphone,
+  );
+  await cleo.silent(['anna camera'], { ear: bert, wanted: ['anna camera'] });
+  await cleo.hears(['anna microphone']);
+  await anna.do((it) => it.localParticipant.setTrackSubscriptionPermissions(true));
+  await cleo.hears(['anna camera', 'anna microphone']);
 
   const camera = (act) => cleo.do((it, how) => it.remoteParticipants.get('anna').getTrackPublication('camera')[how[0]](how[1]), act);
   await camera(['setSubscribed', false]);
