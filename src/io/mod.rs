@@ -1,7 +1,9 @@
 //! Floor 3: what touches the machine, around the pure floors.
 
+pub mod bsi;
 pub mod clock;
 pub mod control;
+pub mod dtls;
 pub mod edge;
 mod files;
 pub mod media;

@@ -85,6 +85,8 @@ pub struct Guest {
     pub cut: bool,
     /// No media that is sent to it arrives.
     pub deaf: bool,
+    /// What becomes of its datagrams on their way.
+    pub altered: fn(&mut [u8]),
     /// Every datagram that it sent.
     pub sent: Vec<Vec<u8>>,
     pending: Option<SdpPendingOffer>,
@@ -232,6 +234,7 @@ impl Call {
             connected: false,
             cut: false,
             deaf: false,
+            altered: |_| {},
             sent: Vec::new(),
             pending,
             due,
@@ -368,12 +371,14 @@ impl Call {
                 }
             }
         }
-        let source = guest.address;
+        let (source, altered) = (guest.address, guest.altered);
         if guest.cut {
             return;
         }
         for transmit in sent {
-            self.worker.handle(WorkerInput::Datagram { source, local: server(), bytes: &transmit.contents }, now);
+            let mut bytes = transmit.contents.to_vec();
+            altered(&mut bytes);
+            self.worker.handle(WorkerInput::Datagram { source, local: server(), bytes: &bytes }, now);
         }
     }
 }
