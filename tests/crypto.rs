@@ -1,9 +1,6 @@
-//! `crypto = "bsi"`: what is outside of the profile is refused, by the real binary in TLS, by a worker in DTLS with SRTP.
+//! `crypto = "bsi"`: what is outside of the profile is refused by the real binary, in TLS.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
-
-#[allow(dead_code)] // other tests need more of a call
-mod call;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -20,10 +17,6 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedCipherSuite};
 use serde_json::Value;
-
-use call::Call;
-use konsil::config::Crypto;
-use konsil::room::media::MediaEvent;
 
 const REFUSED: &str = r#"konsil_refused_connections_total{reason="handshake"}"#;
 
@@ -176,33 +169,4 @@ fn a_certificate_outside_of_the_profile_is_refused_at_the_start() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(greeting, "Konsil is ready.");
-}
-
-/// Makes an offer of SRTP profiles one of AES-CM alone.
-fn only_aes_cm(datagram: &mut [u8]) {
-    let offer = [0, 14, 0, 9, 0, 6];
-    if datagram.first() == Some(&22)
-        && let Some(at) = datagram.windows(offer.len()).position(|part| part == offer)
-    {
-        datagram[at + offer.len()..][..6].copy_from_slice(&[0, 1, 0, 1, 0, 1]);
-    }
-}
-
-#[test]
-fn srtp_is_gcm_and_who_has_less_gets_no_media() {
-    konsil::io::dtls::provider(Crypto::Bsi).install_process_default();
-    // Each guest's keys are checked to be of AES-256-GCM as they are made.
-    let mut call = Call::of_two();
-    let late = call.subscriber(1, 3, 1);
-    call.guests[late].altered = only_aes_cm;
-    for _ in 0..150 {
-        call.speak(0);
-        call.run(Duration::from_millis(20));
-    }
-    assert_eq!(call.guests[1].received, 150);
-    let guest = &call.guests[late];
-    assert!(!guest.connected && guest.received == 0);
-    assert!(call.events.iter().any(|event| matches!(event, MediaEvent::Lost { session } if *session == guest.session)));
-    assert!(!call.events.iter().any(|event| matches!(event, MediaEvent::Connected { session } if *session == guest.session)));
-    assert!(call.worker.stats().dropped_datagrams.get("handshake").is_some_and(|count| *count > 0));
 }
