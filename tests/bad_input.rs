@@ -11,6 +11,8 @@ mod data;
 mod datagrams;
 #[path = "bad_input/descriptions.rs"]
 mod descriptions;
+#[path = "bad_input/profile.rs"]
+mod profile;
 #[path = "bad_input/server_bounds.rs"]
 mod server_bounds;
 #[path = "bad_input/silence.rs"]

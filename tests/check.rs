@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use konsil::config::Crypto;
 use konsil::io::tls::{Certificate, Pem, server_config};
 
 /// All rungs, in order.
@@ -239,7 +240,7 @@ fn who_opens_later_connections_does_not_get_the_token() {
 async fn inspect(server: SocketAddr, own: &[u8], foreign: &Pem, untouched: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let acceptor = TlsAcceptor::from(server_config(Certificate::new(foreign).unwrap()).unwrap());
+    let acceptor = TlsAcceptor::from(server_config(Certificate::new(foreign).unwrap(), Crypto::Default).unwrap());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(own).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

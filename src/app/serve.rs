@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::http::{self, AppState, Parts};
 use crate::io::clock;
 use crate::io::control::ControlHandle;
+use crate::io::dtls;
 use crate::io::edge::{self, Cover, Edge, EdgeLimits, Surroundings};
 use crate::io::media::{self, EVENTS_MAX, MediaHandle, MediaParts};
 use crate::io::state::{Run, RunFile, State, read_certificate};
@@ -56,7 +57,7 @@ pub fn serve(options: &ServeOptions) -> anyhow::Result<()> {
     let config = configure(options)?;
     logging::start(&config.log);
     warn_of_strange_variables();
-    str0m::crypto::from_feature_flags().install_process_default();
+    dtls::provider(config.crypto).install_process_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")?;
     runtime.block_on(run(&config, options))
 }
@@ -105,7 +106,7 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
     let limits = EdgeLimits::new(config.limits.connections, config.limits.connections_per_source);
     let edge = Edge::new(limits, Surroundings { media: Some(core.media.clone()), trusted_proxies: config.http.trusted_proxies.clone() });
     let certificate = Arc::clone(&doors.certificate);
-    open_doors(doors, &edge, &core, &run)?;
+    open_doors(config, doors, &edge, &core, &run)?;
     let _run_file: RunFile = state.announce(&run)?;
     core.ready.store(true, Ordering::Relaxed);
     greet(&run);
@@ -128,10 +129,12 @@ fn certificate(config: &Config, state: &State, advertised: &[IpAddr]) -> anyhow:
 }
 
 fn pem(config: &Config, state: &State, advertised: &[IpAddr]) -> anyhow::Result<Pem> {
-    Ok(match &config.http.certificate {
+    let pem = match &config.http.certificate {
         Some(files) => read_certificate(&files.cert, &files.key)?,
         None => state.certificate(advertised, clock::wall())?,
-    })
+    };
+    pem.fits(config.crypto)?;
+    Ok(pem)
 }
 
 fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -228,7 +231,7 @@ fn control_config(config: &Config, key: &ApiKey, relay: RelaySecrets, relay_addr
     }
 }
 
-fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, run: &Run) -> anyhow::Result<()> {
+fn open_doors(config: &Config, doors: Doors, edge: &Arc<Edge>, core: &Core, run: &Run) -> anyhow::Result<()> {
     let origin = run.page.trim_end_matches('/').to_owned();
     let app = AppState::new(Parts {
         control: core.control.clone(),
@@ -241,10 +244,11 @@ fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, run: &Run) -> anyhow:
             tcp: doors.https.local_addr()?.port(),
         },
         certificate: Arc::clone(&doors.certificate),
+        crypto: config.crypto,
     });
     let signal_connections = app.signal_connections();
     let router = http::router(app);
-    let tls = Cover::Tls(server_config(doors.certificate)?);
+    let tls = Cover::Tls(server_config(doors.certificate, config.crypto)?);
     for listener in doors.tcp.into_iter().chain([doors.https]) {
         tokio::spawn(Arc::clone(edge).serve(listener, tls.clone(), router.clone()));
     }
@@ -259,6 +263,7 @@ fn open_doors(doors: Doors, edge: &Arc<Edge>, core: &Core, run: &Run) -> anyhow:
             Box::pin(async move { media.stats().await })
         }),
         signal_connections,
+        edge: Arc::clone(edge),
         ready: Arc::clone(&core.ready),
     };
     // Scrapes have bounds of their own, so that a flood of calls cannot blind the operator.

@@ -21,9 +21,32 @@ pub const LIST_MAX: usize = 64;
 /// Longest configuration text in bytes.
 pub const TEXT_MAX: usize = 256 * 1024;
 
+/// Which algorithms are negotiated, in TLS, DTLS and SRTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Crypto {
+    /// What the libraries hold to be safe.
+    #[default]
+    Default,
+    /// What BSI TR-02102 recommends of it: AES-GCM with P-256 or P-384, nothing else.
+    Bsi,
+}
+
+impl Crypto {
+    /// As settings and clients name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Bsi => "bsi",
+        }
+    }
+}
+
 /// All settings, each of them checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// Which algorithms are negotiated.
+    pub crypto: Crypto,
     /// Where browsers and SDKs come in.
     pub http: Http,
     /// The UDP side.
@@ -167,6 +190,7 @@ impl Config {
     pub fn with_cores(cores: usize) -> Self {
         let any = IpAddr::from(Ipv6Addr::UNSPECIFIED);
         Self {
+            crypto: Crypto::Default,
             http: Http { listen: SocketAddr::new(any, 8443), certificate: None, plain_listen: None, trusted_proxies: Vec::new() },
             media: Media {
                 udp_listen: vec![SocketAddr::new(any, 3478)],

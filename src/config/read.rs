@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{Draft, LATER, SECRET, SETTINGS, Setting};
+use super::settings::{Draft, SECRET, SETTINGS, Setting};
 use super::value::Raw;
 use super::{Config, TEXT_MAX};
 
@@ -137,8 +137,9 @@ impl Reader {
         for (section, value) in table.get_ref() {
             let at = section.span().start;
             let section = section.get_ref().as_ref();
-            if LATER.contains(&section) {
-                self.faults.push(file.fault(at, &format!("{section}: not available in this version; take it out")));
+            if let Ok(setting) = find(section) {
+                let origin = file.origin(setting.name, value.span());
+                self.set(setting, &Raw::Toml(value.get_ref()), origin);
                 continue;
             }
             if !sections().any(|known| known == section) {
@@ -165,8 +166,13 @@ impl Reader {
 
     fn environment(&mut self, environment: &BTreeMap<String, String>) {
         for (variable, value) in environment {
-            let Some((section, key)) = split(variable).filter(|(section, _)| is_section(section)) else { continue };
-            match find(&format!("{section}.{}", key.to_ascii_lowercase())) {
+            let Some((section, key)) = split(variable) else { continue };
+            let alone = key.is_empty() && find(&section).is_ok();
+            if !alone && !is_section(&section) {
+                continue;
+            }
+            let name = if alone { section } else { format!("{section}.{}", key.to_ascii_lowercase()) };
+            match find(&name) {
                 Ok(setting) => {
                     let origin = Origin { line: 0, place: format!("{variable}={}", shown(setting.name, value)) };
                     self.set(setting, &Raw::Variable(value), origin);
@@ -198,17 +204,14 @@ fn split(variable: &str) -> Option<(String, &str)> {
 }
 
 fn is_section(name: &str) -> bool {
-    LATER.contains(&name) || sections().any(|known| known == name)
+    sections().any(|known| known == name)
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().filter_map(|setting| setting.name.split('.').next())
+    SETTINGS.iter().filter_map(|setting| setting.name.split_once('.')).map(|(section, _)| section)
 }
 
 fn find(name: &str) -> Result<&'static Setting, String> {
-    if LATER.iter().any(|later| name == *later || name.strip_prefix(later).is_some_and(|rest| rest.starts_with('.'))) {
-        return Err("not available in this version; take it out".to_owned());
-    }
     let found = SETTINGS.iter().find(|setting| setting.name == name);
     found.ok_or_else(|| format!("unknown key; did you mean {}?", nearest(name, SETTINGS.iter().map(|setting| setting.name))))
 }

@@ -1,7 +1,7 @@
 //! Configuration texts, good or bad.
 
 use super::*;
-use crate::config::{CertificateFiles, Level};
+use crate::config::{CertificateFiles, Crypto, Level};
 
 fn with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -31,10 +31,12 @@ fn annotated_file_shows_every_default() {
     assert_eq!(with(&bare, &[]), Ok(Config::with_cores(4)));
     let table = DeTable::parse(&bare).unwrap();
     for setting in SETTINGS {
-        let (section, key) = setting.name.split_once('.').unwrap();
-        let keys = table.get_ref().get(section).and_then(|value| value.get_ref().get(key).map(|_| ()));
+        let shown = |name: &str| match name.split_once('.') {
+            Some((section, key)) => table.get_ref().get(section).is_some_and(|keys| keys.get_ref().get(key).is_some()),
+            None => table.get_ref().get(name).is_some(),
+        };
         // The number of cores is the machine's, so this one default cannot be written down.
-        assert!(keys.is_some() || setting.name == "media.workers", "{} is not shown", setting.name);
+        assert!(shown(setting.name) || setting.name == "media.workers", "{} is not shown", setting.name);
     }
     assert!(text.contains("\n# workers = 4\n"));
 }
@@ -111,11 +113,16 @@ fn unknown_names_come_with_the_nearest_one() {
 }
 
 #[test]
-fn keys_of_later_versions_say_so() {
-    let told = faults("crypto = 'bsi'");
-    assert!(told.len() == 1 && told[0].ends_with("not available in this version; take it out"), "{told:?}");
-    let told = with("", &[("KONSIL_CRYPTO", "bsi")]).unwrap_err();
-    assert!(told.len() == 1 && told.iter().all(|fault| fault.contains("not available") && !fault.contains("bsi")), "{told:?}");
+fn the_profile_stands_above_all_sections() {
+    assert_eq!(with("", &[]).unwrap().crypto, Crypto::Default);
+    assert_eq!(with("crypto = 'bsi'\n[http]\n", &[]).unwrap().crypto, Crypto::Bsi);
+    assert_eq!(with("crypto = 'default'", &[("KONSIL_CRYPTO", "bsi")]).unwrap().crypto, Crypto::Bsi);
+    assert_eq!(faults("\ncrypto = 'fips'"), ["konsil.toml:2: crypto = 'fips': must be \"default\" or \"bsi\""]);
+    assert_eq!(faults("[crypto]\nbsi = true").len(), 1);
+    assert_eq!(with("", &[("KONSIL_CRYPTO", "")]).unwrap_err(), ["KONSIL_CRYPTO=: must be \"default\" or \"bsi\""]);
+    // Another one's variable, by its name.
+    assert_eq!(with("", &[("KONSIL_CRYPTO_BAR", "x")]).unwrap().crypto, Crypto::Default);
+    assert!(is_strange("KONSIL_CRYPTO_BAR") && !is_strange("KONSIL_CRYPTO"));
 }
 
 #[test]

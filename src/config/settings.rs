@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::value::Raw;
-use super::{CertificateFiles, Config, LIST_MAX, Level, PARTICIPANTS_MAX, TurnSecret, WORKERS_MAX};
+use super::{CertificateFiles, Config, Crypto, LIST_MAX, Level, PARTICIPANTS_MAX, TurnSecret, WORKERS_MAX};
 
 /// Settings under construction; a certificate comes in two keys.
 pub(super) struct Draft {
@@ -16,14 +16,12 @@ pub(super) struct Draft {
 
 /// A key with the function that checks its value and puts it in place.
 pub(super) struct Setting {
-    /// `section.key`
+    /// `section.key`, or `key` for those of the whole server.
     pub(super) name: &'static str,
     /// Says what would be right if the value is not.
     pub(super) set: fn(&mut Draft, &Raw<'_>) -> Result<(), String>,
 }
 
-/// Keys and sections that later versions understand.
-pub(super) const LATER: &[&str] = &["crypto"];
 /// Keys whose values no message shows.
 pub(super) const SECRET: &[&str] = &["turn.secrets"];
 
@@ -44,6 +42,7 @@ macro_rules! setting {
 }
 
 pub(super) const SETTINGS: &[Setting] = &[
+    setting!("crypto", draft, raw => draft.config.crypto = crypto(raw)?),
     setting!("http.listen", draft, raw => draft.config.http.listen = raw.parsed(ADDRESS)?),
     setting!("http.cert", draft, raw => draft.cert = raw.optional("must be the path of a PEM file")?),
     setting!("http.key", draft, raw => draft.key = raw.optional("must be the path of a PEM file")?),
@@ -82,6 +81,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!("log.level", draft, raw => draft.config.log.level = level(raw)?),
     setting!("log.json", draft, raw => draft.config.log.json = raw.flag()?),
 ];
+
+fn crypto(raw: &Raw<'_>) -> Result<Crypto, String> {
+    let text = raw.text().unwrap_or_default();
+    let found = [Crypto::Default, Crypto::Bsi].into_iter().find(|crypto| crypto.name() == text);
+    found.ok_or_else(|| "must be \"default\" or \"bsi\"".to_owned())
+}
 
 fn plain(raw: &Raw<'_>) -> Result<Option<SocketAddr>, String> {
     let rule = "must be empty or a loopback address with a port, such as \"127.0.0.1:8080\": this listener has no encryption";

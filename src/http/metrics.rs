@@ -17,6 +17,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram as Wire, LabelPair, Me
 use prometheus::{TEXT_FORMAT, TextEncoder};
 
 use crate::io::control::ControlHandle;
+use crate::io::edge::{Edge, EdgeStats, Refusal};
 use crate::model::histogram::Histogram;
 use crate::model::media::MediaKind;
 use crate::model::stats::{ByDirection, ByKind, ControlStats, Direction, WorkerStats};
@@ -33,6 +34,8 @@ pub struct Sources {
     pub workers: Arc<dyn Fn() -> Counting + Send + Sync>,
     /// Open signalling connections.
     pub signal_connections: Arc<AtomicU64>,
+    /// The TCP side.
+    pub edge: Arc<Edge>,
     /// Whether new calls are taken.
     pub ready: Arc<AtomicBool>,
 }
@@ -59,6 +62,7 @@ async fn ready(State(sources): State<Sources>) -> Response {
 async fn metrics(State(sources): State<Sources>) -> Response {
     let connections = sources.signal_connections.load(Ordering::Relaxed);
     let mut families = families(&sources.control.stats(), &(sources.workers)().await, connections);
+    families.push(refused(&sources.edge.stats()));
     families.extend(ProcessCollector::for_self().collect());
     // The encoder fails over families without a value, such as the drops of a server that dropped nothing.
     families.retain(|family| !family.get_metric().is_empty());
@@ -93,6 +97,12 @@ fn families(control: &ControlStats, workers: &WorkerStats, connections: u64) -> 
         histogram("konsil_send_batch_packets", "Packets sent by one system call", &workers.send_batch_packets),
         counter("konsil_room_faults_total", "Rooms ended by a fault of the server; must stay 0", vec![(vec![], faults)]),
     ]
+}
+
+/// Connections that were closed by us.
+fn refused(edge: &EdgeStats) -> MetricFamily {
+    let counts = Refusal::ALL.into_iter().zip(edge.refused).map(|(reason, count)| (vec![("reason", reason.as_str())], count));
+    counter("konsil_refused_connections_total", "TCP connections closed by the server", counts.collect())
 }
 
 type Labels = Vec<(&'static str, &'static str)>;
@@ -166,6 +176,7 @@ fn histogram<const N: usize>(name: &str, help: &str, values: &Histogram<N>) -> M
 mod tests {
     use super::*;
     use crate::http::testing::send;
+    use crate::io::edge::{EdgeLimits, Surroundings};
 
     fn workers() -> WorkerStats {
         let mut stats = WorkerStats::default();
@@ -190,6 +201,7 @@ mod tests {
             control,
             workers: Arc::new(|| Box::pin(async { workers() })),
             signal_connections: Arc::new(AtomicU64::new(9)),
+            edge: Edge::new(EdgeLimits::new(1, 1), Surroundings::default()),
             ready: ready.clone(),
         };
         let router = metrics_router(sources);
@@ -227,11 +239,13 @@ mod tests {
             control,
             workers: Arc::new(|| Box::pin(async { WorkerStats::default() })),
             signal_connections: Arc::default(),
+            edge: Edge::new(EdgeLimits::new(1, 1), Surroundings::default()),
             ready: Arc::default(),
         };
         let answer = send(&metrics_router(sources), "GET /metrics", &[], "").await;
         assert_eq!(answer.status, 200);
         assert!(answer.text().contains("konsil_rooms 0"));
+        assert!(answer.text().contains(r#"konsil_refused_connections_total{reason="handshake"} 0"#));
     }
 
     #[tokio::test]
@@ -242,6 +256,7 @@ mod tests {
             control,
             workers: Arc::new(|| Box::pin(async { workers() })),
             signal_connections: Arc::default(),
+            edge: Edge::new(EdgeLimits::new(1, 1), Surroundings::default()),
             ready: Arc::clone(&ready),
         };
         let router = metrics_router(sources);

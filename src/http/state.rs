@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ice::IceEndpoints;
 use crate::access::jwt::{ApiKey, Keyring};
+use crate::config::Crypto;
 use crate::io::control::ControlHandle;
 use crate::io::tls::Certificate;
 use crate::model::chance::Chance;
@@ -30,6 +31,8 @@ pub struct Parts {
     pub ice: IceEndpoints,
     /// What the TLS listener presents.
     pub certificate: Arc<Certificate>,
+    /// Which algorithms are negotiated; browsers among themselves are told.
+    pub crypto: Crypto,
 }
 
 /// The handlers' shared state; cloning is cheap.
@@ -45,6 +48,7 @@ struct Inner {
     signal_connections: Arc<AtomicU64>,
     ice: IceEndpoints,
     certificate: Arc<Certificate>,
+    crypto: Crypto,
 }
 
 impl fmt::Debug for Inner {
@@ -67,6 +71,7 @@ impl AppState {
             signal_connections: Arc::default(),
             ice: parts.ice,
             certificate: parts.certificate,
+            crypto: parts.crypto,
         }))
     }
 
@@ -107,6 +112,12 @@ impl AppState {
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.0.certificate
+    }
+
+    /// Which algorithms are negotiated.
+    #[must_use]
+    pub fn crypto(&self) -> Crypto {
+        self.0.crypto
     }
 
     /// Time since 1970 UTC.

@@ -15,6 +15,7 @@ use super::ice::IceEndpoints;
 use super::state::{AppState, Parts};
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
+use crate::config::Crypto;
 use crate::io::control::{ControlCall, ControlHandle};
 use crate::io::tls::{Certificate, Pem};
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
@@ -43,6 +44,7 @@ pub fn state() -> (AppState, mpsc::Receiver<ControlCall>) {
         seed: [7; 32],
         ice: IceEndpoints { secrets: RelaySecrets::new(&[], "test"), udp: vec![3478], tcp: 8443 },
         certificate: Certificate::new(&Pem::self_signed(&[], Duration::from_secs(NOW)).unwrap()).unwrap(),
+        crypto: Crypto::Bsi,
     };
     (AppState::new(parts), calls)
 }

@@ -1,8 +1,10 @@
 //! Floor 3: what touches the machine, around the pure floors.
 
+pub mod bsi;
 pub mod clock;
 pub mod control;
 pub mod desk;
+pub mod dtls;
 pub mod edge;
 mod files;
 pub mod media;

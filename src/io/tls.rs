@@ -15,6 +15,9 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
+use super::bsi;
+use crate::config::Crypto;
+
 const DAY: Duration = Duration::from_hours(24);
 /// How long a self-signed certificate lives: browsers refuse 398 days and more.
 const LIFE: Duration = Duration::from_hours(397 * 24);
@@ -33,6 +36,9 @@ pub enum TlsError {
     /// A self-signed certificate could not be made.
     #[error("a self-signed certificate cannot be made: {0}")]
     Make(rcgen::Error),
+    /// The profile "bsi" does not take a key of the chain.
+    #[error("certificate {0} of the chain has a key that crypto = \"bsi\" does not take; P-256, P-384 or RSA from 3000 bits on is right")]
+    Outside(usize),
 }
 
 /// A chain with its key, as PEM texts.
@@ -88,9 +94,22 @@ impl Pem {
         names.iter().all(|name| verifier.verify_server_cert(leaf, &[], name, &[], then).is_ok())
     }
 
-    fn certified(&self) -> Result<CertifiedKey, TlsError> {
+    /// Whether the profile takes the keys of the whole chain.
+    ///
+    /// # Errors
+    /// Which certificate it does not take, or that there is none.
+    pub fn fits(&self, crypto: Crypto) -> Result<(), TlsError> {
+        let outside = if crypto == Crypto::Bsi { bsi::outside(&self.chain()?) } else { None };
+        outside.map_or(Ok(()), |at| Err(TlsError::Outside(at)))
+    }
+
+    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.cert).collect();
-        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsError::Pem("the certificate file has no PEM certificate"))?;
+        chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsError::Pem("the certificate file has no PEM certificate"))
+    }
+
+    fn certified(&self) -> Result<CertifiedKey, TlsError> {
+        let chain = self.chain()?;
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| TlsError::Pem("the key file has no PEM private key"))?;
         CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Pair)
     }
@@ -159,13 +178,15 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-/// TLS 1.3 and 1.2 with `certificate`, offering HTTP/2, HTTP/1.1 and TURN.
+/// TLS 1.3 and 1.2 with `certificate` and what the profile takes, offering HTTP/2, HTTP/1.1 and TURN.
 ///
 /// # Errors
 /// If the provider supports none of these versions, which does not happen with aws-lc-rs.
-pub fn server_config(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(TlsError::Pair)?;
+pub fn server_config(certificate: Arc<Certificate>, crypto: Crypto) -> Result<Arc<ServerConfig>, TlsError> {
+    let builder =
+        ServerConfig::builder_with_provider(bsi::provider(crypto)).with_safe_default_protocol_versions().map_err(TlsError::Pair)?;
     let mut config = builder.with_no_client_auth().with_cert_resolver(certificate);
+    bsi::harden(&mut config, crypto);
     // TURN has a name of its own there (RFC 7443 §4).
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"stun.turn".to_vec()];
     Ok(Arc::new(config))

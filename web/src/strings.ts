@@ -268,8 +268,16 @@ export const strings = {
     de: 'Bild und Ton kommen nicht durch Ihr Netzwerk',
     en: 'Picture and sound do not get through your network',
   },
+  'end.cipher': {
+    de: 'Die Browser haben keine zugelassene Verschlüsselung vereinbart',
+    en: 'The browsers agreed on no permitted encryption',
+  },
   'end.lost': { de: 'Die Verbindung ist abgebrochen', en: 'The connection was lost' },
   'end.helpNewLink': { de: 'Bitte fragen Sie nach einem neuen Link.', en: 'Please ask for a new link.' },
+  'end.helpCipher': {
+    de: 'Das Gespräch wurde beendet. Der Betreiber lässt nur Verschlüsselung mit AES-GCM zu, und Ihre beiden Browser wählen miteinander eine andere. Mit Firefox auf einer der beiden Seiten gelingt es, oder in einem Gruppenraum: Bitte fragen Sie nach einem neuen Link.',
+    en: 'The call was ended. The operator permits encryption with AES-GCM alone, and your two browsers choose another one with each other. It works with Firefox on one of the two sides, or in a group room: please ask for a new link.',
+  },
   'end.helpRetry': {
     de: 'Sie können es gleich noch einmal versuchen.',
     en: 'You can try again right away.',

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Crypto;
 use crate::http::ice::IceServer;
 use crate::model::ids::Sid;
 use crate::room::command::{DescriptionKind, PartnerMessage, Signal};
@@ -116,6 +117,8 @@ pub enum Told {
         polite: bool,
         /// Whether only relayed candidates are passed on.
         hide_addresses: bool,
+        /// Which algorithms the two browsers may choose between them: `default` or `bsi`. The client sees to it.
+        crypto: &'static str,
         /// STUN and TURN servers with credentials that are good for an hour.
         ice_servers: Vec<IceServer>,
     },
@@ -146,13 +149,14 @@ pub enum Told {
 }
 
 /// How things stand.
-pub fn peer(view: &PartnerView, ice_servers: Vec<IceServer>) -> Told {
+pub fn peer(view: &PartnerView, crypto: Crypto, ice_servers: Vec<IceServer>) -> Told {
     Told::Peer {
         session: view.own.to_string(),
         present: view.partner.is_some(),
         peer: view.partner.as_ref().map(ToString::to_string),
         polite: view.polite,
         hide_addresses: view.hide_addresses,
+        crypto: crypto.name(),
         ice_servers,
     }
 }

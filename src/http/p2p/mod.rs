@@ -46,8 +46,9 @@ struct Params {
 
 /// Opens the signalling of a room of mode `p2p`: JSON text both ways.
 ///
-/// The server begins with `{"type":"peer","session","present","peer"?,"polite","hide_addresses","ice_servers"}` and says so
-/// again whenever the other person comes, goes or returns. `{"type":"description","peer"?,"description":{"type","sdp"}}` with
+/// The server begins with `{"type":"peer","session","present","peer"?,"polite","hide_addresses","crypto","ice_servers"}` and says so
+/// again whenever the other person comes, goes or returns; with `crypto` = `bsi` a client ends a call whose DTLS or SRTP is not
+/// AES-GCM. `{"type":"description","peer"?,"description":{"type","sdp"}}` with
 /// an `RTCSessionDescription`, and `{"type":"candidate","peer"?,"candidate"}` with an `RTCIceCandidate` or null, go to the
 /// other person; `peer` names for which session they are meant. `{"type":"peer"}` asks for fresh ICE servers
 /// before an ICE restart: both get some. `{"type":"bye"}` ends the session; the server's `bye` has a `reason`, and says by

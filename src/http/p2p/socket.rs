@@ -92,7 +92,7 @@ async fn pass_out(
 ) -> Result<(), Close> {
     let told = match notice {
         // Fresh credentials each time: an hour from now.
-        Notice::Partner(view) => messages::peer(&view, ice::for_session(state, connection.relay(), reached)),
+        Notice::Partner(view) => messages::peer(&view, state.crypto(), ice::for_session(state, connection.relay(), reached)),
         Notice::FromPartner(message) => messages::from_partner(message),
         Notice::Leave { reason, .. } => {
             tell(socket, &messages::bye(reason)).await?;

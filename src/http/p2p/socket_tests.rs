@@ -101,7 +101,7 @@ async fn the_partner_is_told_of_with_ice_servers() {
     assert!(ice["username"].as_str().unwrap().starts_with(&format!("{}:A", testing::NOW + 3600)));
     let expected = json!({
         "type": "peer", "session": "PA_own", "present": true, "peer": "PA_x", "polite": true, "hide_addresses": true,
-        "ice_servers": told["ice_servers"],
+        "crypto": "bsi", "ice_servers": told["ice_servers"],
     });
     assert_eq!(told, expected);
     notices.send(Notice::Partner(PartnerView { partner: None, ..view })).await.unwrap();

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
+use crate::config::Crypto;
 use crate::io::tls::{Certificate, Pem, server_config};
 
 /// Longer than anything here takes; a test that reaches it has failed.
@@ -79,7 +80,7 @@ fn bed_with(limits: EdgeLimits, surroundings: Surroundings) -> Bed {
     let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
     let edge = Edge::new(limits, surroundings);
     let slow = Arc::new(Slow::default());
-    let cover = Cover::Tls(server_config(certificate.clone()).unwrap());
+    let cover = Cover::Tls(server_config(certificate.clone(), Crypto::Default).unwrap());
     let serving = tokio::spawn(edge.clone().serve(listener, cover, router(slow.clone())));
     Bed { edge, address, pem, certificate, slow, serving }
 }

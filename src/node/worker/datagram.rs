@@ -15,6 +15,8 @@ use super::{Worker, WorkerOutput};
 
 /// Longest datagram that is looked at, in bytes; WebRTC keeps below 1,500.
 pub const DATAGRAM_MAX: usize = 1_500;
+/// How DTLS records begin (RFC 7983 §7).
+const HANDSHAKE: std::ops::RangeInclusive<u8> = 20..=63;
 /// How a DTLS record begins that carries SCTP (RFC 5246 §6.2.1).
 const APPLICATION_DATA: u8 = 23;
 
@@ -87,12 +89,13 @@ impl Worker {
         if bytes.first() == Some(&APPLICATION_DATA) && !peer.quota.admits(bytes.len(), now) {
             return self.drop_datagram("data quota");
         }
+        let handshake = !peer.connected && bytes.first().is_some_and(|first| HANDSHAKE.contains(first));
         let opened = peer.opened;
         let before = self.before_packet(index, bytes);
         let Some(peer) = self.peer_mut(index) else { return };
         let refused = peer.rtc.handle_input(input).is_err();
         if refused {
-            self.drop_datagram("refused");
+            self.drop_datagram(if handshake { "handshake" } else { "refused" });
         } else if check && !known {
             self.proved(index, flow);
         }

@@ -12,6 +12,7 @@ export type EndReason =
   | 'shutdown'
   | 'unreachable'
   | 'media'
+  | 'cipher'
   | 'lost';
 
 interface Advice {
@@ -30,6 +31,8 @@ export function adviceFor(reason: EndReason): Advice {
     case 'left':
     case 'replaced':
       return { help: 'end.helpClose', rejoin: true };
+    case 'cipher':
+      return { help: 'end.helpCipher', rejoin: false };
     case 'unreachable':
     case 'media':
     case 'lost':

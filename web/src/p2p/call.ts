@@ -6,6 +6,7 @@ import type { Setup } from '../pages/setup';
 import { readClaims } from '../token';
 import { Connection, type Slot, type Tracks } from './connection';
 import { type Presence, decodePresence, encodePresence } from './presence';
+import { inProfile, negotiated } from './profile';
 import { safetyCode } from './safety';
 import { type PeerNews, Signal } from './signal';
 
@@ -15,6 +16,10 @@ export type Standing = 'connecting' | 'alone' | 'connected' | 'broken';
 const PATIENCE_MS = { impolite: 1500, polite: 3000 };
 /** How long a new way may take. */
 const RETRY_MS = 6000;
+/** How long a connected browser may take to say what it chose, before it is asked again. */
+const ASK_AGAIN_MS = 250;
+/** How long a call outside of the profile stands, without media, until it ends: the other one is to see why, too. */
+const LAST_LOOK_MS = 1000;
 /** Failed attempts to reach the server after which the reason is asked for. */
 const ASK_AFTER = 3;
 /** Failed attempts after which a call without a connection to the other person is over: about a minute. */
@@ -240,8 +245,20 @@ export class P2pCall implements Media {
       const patience = this.news?.polite ? PATIENCE_MS.polite : PATIENCE_MS.impolite;
       this.mending ??= setTimeout(() => this.mend(), patience);
     }
+    void this.judge();
     void this.compare();
     this.changed();
+  }
+
+  /** Ends the call if the operator wants other algorithms than the browsers chose. */
+  private async judge(): Promise<void> {
+    const { connection } = this;
+    if (this.news?.crypto !== 'bsi' || connection?.state !== 'connected') return;
+    const verdict = inProfile(await negotiated(connection.pc).catch(() => ({})));
+    if (connection !== this.connection) return;
+    if (verdict === undefined) setTimeout(() => void this.judge(), ASK_AGAIN_MS);
+    else if (verdict) await connection.vouch();
+    else setTimeout(() => this.end('cipher'), LAST_LOOK_MS);
   }
 
   private mend(): void {

@@ -1,4 +1,5 @@
 import { endsHeadstart, Headstart } from './headstart';
+import { choosesGcm, takeChoice } from './profile';
 import { keepRoles } from './role';
 import { fingerprintOf } from './safety';
 import type { Outgoing, PeerNews } from './signal';
@@ -35,6 +36,10 @@ export class Connection {
   private makingOffer = false;
   private ignoring = false;
   private answering = false;
+  /** What is chosen must be AES-GCM, and this browser is one that chooses it. */
+  private readonly choosing: boolean;
+  /** What the browsers chose may be: until then nothing of the person leaves. */
+  private vouched: boolean;
   private readonly headstart = new Headstart();
   /** Messages are taken one after the other. */
   private turn: Promise<void> = Promise.resolve();
@@ -47,6 +52,8 @@ export class Connection {
   ) {
     this.peer = news.peer;
     this.polite = news.polite;
+    this.vouched = news.crypto !== 'bsi';
+    this.choosing = news.crypto === 'bsi' && choosesGcm(navigator.userAgent);
     this.pc = new RTCPeerConnection({
       certificates: [certificate],
       iceServers: news.ice_servers,
@@ -79,11 +86,20 @@ export class Connection {
   }
 
   async replace(slot: Slot, track: MediaStreamTrack | undefined): Promise<void> {
+    if (!this.vouched) return;
     await this.slots[SLOTS.indexOf(slot)]?.sender.replaceTrack(track ?? null);
   }
 
+  /** What was chosen is in the profile: sends what waited for it. */
+  async vouch(): Promise<void> {
+    if (this.vouched) return;
+    this.vouched = true;
+    await Promise.all(SLOTS.map((slot) => this.replace(slot, this.tracks[slot])));
+    this.listener.open();
+  }
+
   say(text: string): void {
-    if (this.channel?.readyState === 'open') this.channel.send(text);
+    if (this.vouched && this.channel?.readyState === 'open') this.channel.send(text);
   }
 
   /** The fingerprints of both certificates, once both are described. */
@@ -145,7 +161,7 @@ export class Connection {
 
   private begin(): void {
     this.slots = SLOTS.map((slot) =>
-      this.pc.addTransceiver(this.tracks[slot] ?? KIND[slot], { direction: 'sendrecv', streams: [this.own] }),
+      this.pc.addTransceiver(this.outgoing(slot) ?? KIND[slot], { direction: 'sendrecv', streams: [this.own] }),
     );
     this.receive();
     this.listen(this.pc.createDataChannel('konsil'));
@@ -160,9 +176,13 @@ export class Connection {
       if (!transceiver || transceiver.receiver.track.kind !== KIND[slot]) continue;
       transceiver.direction = 'sendrecv';
       transceiver.sender.setStreams?.(this.own);
-      await transceiver.sender.replaceTrack(this.tracks[slot] ?? null);
+      await transceiver.sender.replaceTrack(this.outgoing(slot) ?? null);
     }
     this.receive();
+  }
+
+  private outgoing(slot: Slot): MediaStreamTrack | undefined {
+    return this.vouched ? this.tracks[slot] : undefined;
   }
 
   private receive(): void {
@@ -218,7 +238,10 @@ export class Connection {
 
   private understood({ type, sdp = '' }: RTCSessionDescriptionInit): RTCSessionDescriptionInit {
     const { currentLocalDescription: local, currentRemoteDescription: remote } = this.pc;
-    return { type, sdp: type === 'offer' ? keepRoles(sdp, local, remote) : sdp };
+    if (type !== 'offer') return { type, sdp };
+    const kept = keepRoles(sdp, local, remote);
+    // Roles that stand were put in already.
+    return { type, sdp: this.choosing ? takeChoice(kept) : kept };
   }
 
   private describe(): void {

@@ -5,6 +5,8 @@ export interface PeerNews {
   peer?: string;
   polite: boolean;
   hide_addresses: boolean;
+  /** Which algorithms the server's operator wants between the browsers. */
+  crypto?: 'default' | 'bsi';
   ice_servers: RTCIceServer[];
 }
 
