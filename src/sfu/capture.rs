@@ -1,4 +1,4 @@
-//! When what a publisher sends was taken, by its sender reports: lips and voices stay together where they took unequal ways.
+//! When what a publisher sends was taken, by its sender reports: lips keep to voices that took another way.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

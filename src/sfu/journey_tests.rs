@@ -323,7 +323,7 @@ impl Journey {
 }
 
 /// A payload with a patch, whose bytes str0m tells in its `Debug` only: a count, four places, four bytes.
-pub(super) fn applied(patch: &str, payload: &[u8]) -> Vec<u8> {
+fn applied(patch: &str, payload: &[u8]) -> Vec<u8> {
     let numbers: Vec<usize> = patch.split(|sign: char| !sign.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
     let [_, len, rest @ ..] = &numbers[..] else { panic!("{patch}") };
     let (places, bytes) = rest.split_at(rest.len() / 2);

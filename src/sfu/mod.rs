@@ -23,5 +23,3 @@ pub mod speaker;
 mod dice;
 #[cfg(test)]
 mod journey_tests;
-#[cfg(test)]
-mod replay_tests;

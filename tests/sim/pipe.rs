@@ -1,4 +1,4 @@
-//! TCP, as far as media in it feel it: all of it arrives, in order, and late after a loss.
+//! TCP, as far as media in it feel it: all of it arrives in order, late after a loss.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -1,24 +1,22 @@
-//! What livekit-client's worker sealed, as Chromium packed it, through every switch: each frame still opens.
-//!
-//! The recordings are made by `tests/clients/record.mjs`.
+//! What livekit-client's worker sealed, as `tests/clients/record.mjs` recorded it, through every switch: each frame still opens.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // a test's own steps may fail loudly; 16 bits wrap
 
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::pbkdf2;
 
-use super::dice::epoch;
-use super::frame::glance;
-use super::journey_tests::applied;
-use super::layers::{Decision, LayerSelector, Layers, Level};
-use super::rewrite::{Rewriter, Start};
-use super::sealed::{Carried, SealProbe, Verdict};
-use crate::model::media::{Codec, Quality, TrackSettings};
+use konsil::model::media::{Codec, Quality, TrackSettings};
+use konsil::sfu::frame::glance;
+use konsil::sfu::layers::{Decision, LayerSelector, Layers, Level};
+use konsil::sfu::rewrite::{Rewriter, Start};
+use konsil::sfu::sealed::{Carried, SealProbe, Verdict};
 
 const RATE: u32 = 90_000;
-const VP8: &[u8] = include_bytes!("../../tests/data/sealed-vp8.rtp");
-const H264: &[u8] = include_bytes!("../../tests/data/sealed-h264.rtp");
-const VP9: &[u8] = include_bytes!("../../tests/data/sealed-vp9.rtp");
+const VP8: &[u8] = include_bytes!("data/sealed-vp8.rtp");
+const H264: &[u8] = include_bytes!("data/sealed-h264.rtp");
+const VP9: &[u8] = include_bytes!("data/sealed-vp9.rtp");
 
 /// One packet, as it was recorded or as a subscriber gets it.
 #[derive(Clone, Debug)]
@@ -55,6 +53,18 @@ fn recorded(mut bytes: &[u8]) -> Vec<Packet> {
     packets
 }
 
+/// A payload with a patch, whose bytes str0m tells in its `Debug` only: a count, four places, four bytes.
+fn applied(patch: &str, payload: &[u8]) -> Vec<u8> {
+    let numbers: Vec<usize> = patch.split(|sign: char| !sign.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+    let [_, len, rest @ ..] = &numbers[..] else { panic!("{patch}") };
+    let (places, bytes) = rest.split_at(rest.len() / 2);
+    let mut sent = payload.to_vec();
+    for (place, byte) in places.iter().zip(bytes).take(*len) {
+        sent[*place] = u8::try_from(*byte).unwrap();
+    }
+    sent
+}
+
 /// A frame that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Frame {
@@ -81,7 +91,7 @@ impl Replay {
             layers: Layers::default(),
             selector: LayerSelector::new(TrackSettings::default(), None),
             rewriter: Rewriter::new(Start { seq: 9_000, picture: 0x7ff0 }),
-            begin: epoch(),
+            begin: Instant::now(),
             got: Vec::new(),
             switches: 0,
         }
