@@ -11,6 +11,8 @@ mod data;
 mod datagrams;
 #[path = "bad_input/descriptions.rs"]
 mod descriptions;
+#[path = "bad_input/repair.rs"]
+mod repair;
 #[path = "bad_input/server_bounds.rs"]
 mod server_bounds;
 #[path = "bad_input/silence.rs"]
