@@ -13,6 +13,8 @@ mod datagrams;
 mod descriptions;
 #[path = "bad_input/profile.rs"]
 mod profile;
+#[path = "bad_input/repair.rs"]
+mod repair;
 #[path = "bad_input/server_bounds.rs"]
 mod server_bounds;
 #[path = "bad_input/silence.rs"]

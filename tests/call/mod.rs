@@ -20,7 +20,7 @@ use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::RtpWrite;
+use str0m::rtp::{RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 /// LiveKit's label of the channel that may lose messages.
@@ -71,6 +71,8 @@ pub struct Guest {
     pub keys: forge::Keys,
     /// RTP packets received.
     pub received: u64,
+    /// What it received, with when.
+    pub got: Vec<(Instant, RtpPacket)>,
     /// Bytes of all datagrams received.
     pub bytes: u64,
     /// The newest RTP packet received: its stream, its extended number.
@@ -93,7 +95,8 @@ pub struct Guest {
     pending: Option<SdpPendingOffer>,
     /// When it wants its time.
     pub due: Instant,
-    spoken: u64,
+    /// Packets sent.
+    pub spoken: u64,
 }
 
 pub struct Call {
@@ -199,7 +202,8 @@ impl Call {
     pub fn guest(&mut self, session: SessionId, kind: MediaKind, direction: Direction, channels: &[&str]) -> (usize, String) {
         let number = u16::try_from(self.guests.len()).unwrap();
         let address = SocketAddr::from(([198, 51, 100, 1], 40_000 + number));
-        let mut rtc = Rtc::builder().set_rtp_mode(true).set_crypto_provider(forge::provider()).build(self.now);
+        let codecs = Rtc::builder().clear_codecs().enable_opus(true, true).enable_vp8(true).enable_h264(true).enable_vp9(true);
+        let mut rtc = codecs.set_rtp_mode(true).set_crypto_provider(forge::provider()).build(self.now);
         let keys = forge::last();
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         let mut api = rtc.sdp_api();
@@ -228,6 +232,7 @@ impl Call {
             mid,
             keys,
             received: 0,
+            got: Vec::new(),
             bytes: 0,
             newest: None,
             channels,
@@ -361,6 +366,7 @@ impl Call {
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
                     guest.received += 1;
                     guest.newest = guest.newest.max(Some((*packet.header.ssrc, *packet.seq_no)));
+                    guest.got.push((now, packet));
                 }
                 Ok(Output::Event(Event::Connected)) => guest.connected = true,
                 Ok(Output::Event(Event::KeyframeRequest(_))) => guest.asked += 1,
