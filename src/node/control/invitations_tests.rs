@@ -8,6 +8,7 @@ use super::super::redeem::{TOKEN_LIFE_S, grants};
 use super::super::testing::{config, connect};
 use super::*;
 use crate::access::key::ApiKey;
+use crate::access::throttle::Throttle;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
 use crate::model::record::{RoomMode, Stored, Written};
@@ -198,8 +199,8 @@ fn a_tan_belongs_to_the_device_that_comes_first() {
     assert_eq!(scene.come(Redeem::Tan(TenantId::new("other").unwrap(), Admit::read(letter.expose()).unwrap())), Err(no(No::Unknown)));
     let stored = scene.writes.iter().rev().find_map(|write| if let Write::PutInvitation(record) = write { Some(record) } else { None });
     assert_eq!(stored.unwrap().identity, Some(first.identity));
-    use AuditEvent as E;
-    assert_eq!(scene.events(), [E::RoomMade, E::InvitationMade, E::InvitationUsed, E::TanRefused]);
+    let event = [AuditEvent::RoomMade, AuditEvent::InvitationMade, AuditEvent::InvitationUsed, AuditEvent::TanRefused];
+    assert_eq!(scene.events(), event);
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn invitations_are_good_in_their_time() {
     scene.pass(2);
     assert_eq!((scene.state("r").len(), scene.kept()), (1, 1));
     assert_eq!(scene.come_by("000002"), Err(no(No::Over)));
-    scene.control.invitations.throttle = Default::default();
+    scene.control.invitations.throttle = Throttle::default();
     assert_eq!(scene.come_by("000001"), Err(no(No::Used)));
     scene.pass(2);
     assert!(scene.come(Redeem::Resume(first.resume.unwrap())).is_ok(), "a consultation may take longer than its invitation");
@@ -524,11 +525,11 @@ fn a_clock_that_is_set_ends_what_is_over_within_a_second() {
     let mut scene = Scene::new();
     scene.make("r", tan(Some("000001"), false)).unwrap();
     scene.pass(3);
-    scene.now.wall += Duration::from_secs(86_400);
+    scene.now.wall += Duration::from_hours(24);
     scene.pass(1);
     assert_eq!(scene.kept(), 0);
     scene.make("r", InvitationSpec { not_after: BEGIN + 2 * 86_400, ..tan(Some("000002"), false) }).unwrap();
-    scene.now.wall -= Duration::from_secs(86_400);
+    scene.now.wall -= Duration::from_hours(24);
     scene.pass(2);
     assert_eq!(scene.kept(), 1, "a clock that jumps back ends nothing");
 }
