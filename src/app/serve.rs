@@ -25,7 +25,7 @@ use crate::io::control::ControlHandle;
 use crate::io::edge::{self, Cover, Edge, EdgeLimits, Surroundings};
 use crate::io::media::{self, EVENTS_MAX, MediaHandle, MediaParts};
 use crate::io::state::{Run, RunFile, State, read_certificate};
-use crate::io::store::Store;
+use crate::io::store;
 use crate::io::task::{self, TaskParts};
 use crate::io::tls::{Certificate, Pem, server_config};
 use crate::io::udp::{UdpOptions, UdpPort};
@@ -152,7 +152,7 @@ struct Core {
 
 impl Core {
     fn start(config: &Config, state: &State, interfaces: &[IpAddr], tcp: &[SocketAddr], key: &ApiKey) -> anyhow::Result<Self> {
-        let (store, records) = Store::open(state.dir())?;
+        let (store, stored) = super::store::open(state, config)?;
         let options =
             UdpOptions { receive_buffer: config.media.receive_buffer, send_buffer: config.media.send_buffer, dscp: config.media.dscp };
         let mut ports = Vec::new();
@@ -188,7 +188,9 @@ impl Core {
         let (media, mut threads) = media::start(parts)?;
         let (control, calls, stats) = ControlHandle::channel();
         let mut core = Control::new(control_config(config, relay.clone(), relay_addresses), Chance::new(clock::seed()?));
-        core.restore(records, clock::now());
+        core.restore(stored.rooms, clock::now());
+        let (store, writer) = store::thread::start(store, clock::wall)?;
+        threads.push(writer);
         let (shutdown, told) = oneshot::channel();
         let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, stats, shutdown: told };
         threads.push(task::start(parts)?);

@@ -157,6 +157,7 @@ impl From<Refusal> for Problem {
             R::EncryptionRequired => (S::FORBIDDEN, "encryption-required", "The room requires end-to-end encryption"),
             R::BadSdp(_) => (S::UNPROCESSABLE_ENTITY, "bad-sdp", "The SDP cannot be taken"),
             R::NoSession => (S::GONE, "no-session", "There is no session to resume"),
+            R::Full => (S::INSUFFICIENT_STORAGE, "storage-full", "The server's disk is full"),
             R::NotStored => (S::SERVICE_UNAVAILABLE, "not-stored", "The server could not store this"),
             R::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting-down", "The server is shutting down"),
             R::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The server is too busy"),
@@ -225,6 +226,7 @@ mod tests {
             (Refusal::BadSdp("x"), 422, "bad-sdp"),
             (Refusal::NoSession, 410, "no-session"),
             (Refusal::NotStored, 503, "not-stored"),
+            (Refusal::Full, 507, "storage-full"),
             (Refusal::ShuttingDown, 503, "shutting-down"),
             (Refusal::Busy, 503, "busy"),
         ];

@@ -360,6 +360,9 @@ pub enum Refusal {
     /// What had to be written could not be.
     #[error("the server could not store this; nothing was changed")]
     NotStored,
+    /// The disk is full.
+    #[error("the server's disk is full; nothing was changed")]
+    Full,
     /// The server is going down.
     #[error("the server is shutting down")]
     ShuttingDown,

@@ -78,7 +78,7 @@ impl From<Refusal> for Failure {
             R::RoomFull | R::LimitReached(_) => (429, "resource_exhausted"),
             R::Invalid(_) | R::BadSdp(_) => (400, "invalid_argument"),
             R::EncryptionRequired | R::NoSession | R::WrongMode(_) | R::NotCurrent | R::TooManyCandidates => (412, "failed_precondition"),
-            R::NotStored | R::ShuttingDown | R::Busy => (503, "unavailable"),
+            R::NotStored | R::Full | R::ShuttingDown | R::Busy => (503, "unavailable"),
         };
         Self::new(status, code, refusal.to_string())
     }

@@ -7,6 +7,8 @@ mod p2p;
 mod requests;
 mod rooms;
 #[cfg(test)]
+mod stored_tests;
+#[cfg(test)]
 mod testing;
 mod whip;
 

@@ -161,7 +161,10 @@ impl Control {
                 (caller, done.then_some(Reply::Done))
             }
         };
-        self.out.push_back(ControlOutput::Reply(caller, reply.ok_or(Refusal::NotStored)));
+        self.out.push_back(ControlOutput::Reply(
+            caller,
+            reply.ok_or(if written == Written::Full { Refusal::Full } else { Refusal::NotStored }),
+        ));
     }
 
     pub(super) fn open(&mut self, record: &RoomRecord, metadata: String, stored: bool, now: Moment) -> RoomKey {
