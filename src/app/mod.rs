@@ -6,5 +6,6 @@ pub mod configure;
 mod logging;
 mod relay;
 pub mod serve;
+pub mod store;
 
 pub use relay::secrets as relay_secrets;

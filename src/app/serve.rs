@@ -27,13 +27,12 @@ use crate::io::dtls;
 use crate::io::edge::{self, Cover, Edge, EdgeLimits, Surroundings};
 use crate::io::media::{self, EVENTS_MAX, MediaHandle, MediaParts};
 use crate::io::state::{Run, RunFile, State, read_certificate};
-use crate::io::store::Store;
+use crate::io::store;
 use crate::io::task::{self, TaskParts};
 use crate::io::tls::{Certificate, Pem, server_config};
 use crate::io::udp::{UdpOptions, UdpPort};
 use crate::model::chance::Chance;
 use crate::model::ids::{Identity, RoomName, TenantId};
-use crate::model::record::Stored;
 use crate::node::control::{Control, ControlConfig};
 
 use super::configure::{Misconfigured, ServeOptions, configure, warn_of_strange_variables};
@@ -155,7 +154,7 @@ struct Core {
 
 impl Core {
     fn start(config: &Config, state: &State, interfaces: &[IpAddr], tcp: &[SocketAddr], key: &ApiKey) -> anyhow::Result<Self> {
-        let (store, records) = Store::open(state.dir())?;
+        let (store, stored) = super::store::open(state, config)?;
         let options =
             UdpOptions { receive_buffer: config.media.receive_buffer, send_buffer: config.media.send_buffer, dscp: config.media.dscp };
         let mut ports = Vec::new();
@@ -191,8 +190,10 @@ impl Core {
         let (media, mut threads) = media::start(parts)?;
         let (control, calls, published) = ControlHandle::channel();
         let mut core = Control::new(control_config(config, key, relay.clone(), relay_addresses), Chance::new(clock::seed()?));
-        core.restore(Stored { rooms: records, ..Stored::default() }, &TenantId::new(FIRST_TENANT)?, key, clock::now());
+        core.restore(stored, &TenantId::new(FIRST_TENANT)?, key, clock::now());
         published.keys.send_replace(Arc::new(core.keyring()));
+        let (store, writer) = store::thread::start(store, clock::wall)?;
+        threads.push(writer);
         let (shutdown, told) = oneshot::channel();
         let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, published, shutdown: told };
         threads.push(task::start(parts)?);

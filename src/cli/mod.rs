@@ -1,7 +1,10 @@
 //! Floor 6: the command line.
 
+mod audit;
+mod backup;
 mod check;
 mod span;
+mod store;
 mod token;
 
 use std::ffi::OsString;
@@ -26,7 +29,11 @@ Examples:
   konsil token --admin --ttl 10m
       Prints a token for the room API.
   konsil check
-      Says whether calls work, and which firewall rule is missing.";
+      Says whether calls work, and which firewall rule is missing.
+  konsil audit verify
+      Says whether the audit log is as it was written: exit status 0 if it is, 1 if not, 2 for wrong usage.
+  konsil backup /backup/konsil-2026-11-28
+      Makes a sealed copy of the store.";
 
 #[derive(Debug, Parser)]
 #[command(name = "konsil", version, about = "A media server appliance for medical video consultations", after_help = EXAMPLES)]
@@ -52,9 +59,19 @@ enum Command {
     Token(token::TokenArgs),
     /// Find out whether calls work from here, and what stands in their way
     Check(check::CheckArgs),
+    /// Check or read the audit log, also while a server runs
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Make or rotate the key that seals what is stored
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Copy the store, also while a server runs
+    Backup(backup::BackupArgs),
+    /// Put a copy of the store back, while no server runs
+    Restore(backup::RestoreArgs),
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 struct StateFolder {
     /// State folder, with the API key and the certificate
     #[arg(long = "state", value_name = "DIR", env = "STATE_DIRECTORY", default_value = "./konsil-state")]
@@ -70,7 +87,7 @@ impl StateFolder {
 }
 
 /// Runs the command that `arguments` name and returns the process's exit code: 0, 1 for a failure, 2 for wrong usage;
-/// of a check 1 and 2 say how bad it is.
+/// of a check 1 and 2 say how bad it is, of `audit verify` 1 says that the log is broken.
 ///
 /// `serve` runs the server until it was told to stop.
 pub fn run(arguments: impl Iterator<Item = OsString>, serve: impl FnOnce(ServeOptions) -> anyhow::Result<()>) -> ExitCode {
@@ -88,6 +105,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>, serve: impl FnOnce(ServeOp
         }
         Command::Token(arguments) => token::print(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(arguments),
+        Command::Audit(command) => audit::run(command),
+        Command::Store(command) => store::run(command),
+        Command::Backup(arguments) => backup::backup(arguments),
+        Command::Restore(arguments) => backup::restore(arguments),
     };
     match done {
         Ok(code) => code,

@@ -55,6 +55,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// The relay.
     pub turn: Turn,
+    /// What is kept on disk.
+    pub store: Store,
     /// Defaults of rooms.
     pub rooms: Rooms,
     /// Bounds of the whole server.
@@ -136,6 +138,13 @@ pub struct Turn {
     pub bits_per_s: u64,
 }
 
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The file of the master key; absent means one beside the state folder.
+    pub key_file: Option<PathBuf>,
+}
+
 /// `[rooms]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rooms {
@@ -214,6 +223,7 @@ impl Config {
                 bits_per_s: 8_000_000,
             },
             metrics: Metrics { listen: SocketAddr::from(([127, 0, 0, 1], 9478)) },
+            store: Store { key_file: None },
             rooms: Rooms { auto_create: true, auto_e2ee_required: false, max_participants: 9, empty_timeout_s: 300 },
             limits: Limits { connections: 8192, connections_per_source: 1024, rooms: 4096, sessions: 4096 },
             log: Log { level: Level::Info, json: false },

@@ -70,6 +70,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!("turn.permissions", draft, raw => draft.config.turn.permissions = raw.number(1..=1_000)?),
     setting!("turn.channels", draft, raw => draft.config.turn.channels = raw.number(1..=1_000)?),
     setting!("turn.bits_per_s", draft, raw => draft.config.turn.bits_per_s = raw.number(64_000..=1_000_000_000)?),
+    setting!("store.key_file", draft, raw => draft.config.store.key_file = raw.optional("must be the path of a key file")?),
     setting!("rooms.auto_create", draft, raw => draft.config.rooms.auto_create = raw.flag()?),
     setting!("rooms.auto_e2ee", draft, raw => draft.config.rooms.auto_e2ee_required = e2ee(raw)?),
     setting!("rooms.max_participants", draft, raw => draft.config.rooms.max_participants = raw.number(2..=PARTICIPANTS_MAX)?),

@@ -281,6 +281,7 @@ mod tests {
             (Refusal::BadSdp("x"), 422, "bad-sdp"),
             (Refusal::NoSession, 410, "no-session"),
             (Refusal::NotStored, 503, "not-stored"),
+            (Refusal::Full, 507, "storage-full"),
             (Refusal::ShuttingDown, 503, "shutting-down"),
             (Refusal::Busy, 503, "busy"),
         ];

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::Path;
 
 /// Writes `bytes` to `dir/name`, mode 0600, so that after any crash the old or the new file is there.
@@ -34,6 +34,15 @@ pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("the file has more than {max} bytes")));
     }
     Ok(Some(bytes))
+}
+
+/// Gives a file that root made in `dir` to whoever `dir` belongs to: a service that is not root must be able to go on with it.
+pub(super) fn give_to_owner(dir: &Path, path: &Path) -> io::Result<()> {
+    let (dir, file) = (fs::metadata(dir)?, fs::metadata(path)?);
+    if file.uid() == 0 && dir.uid() != 0 {
+        chown(path, Some(dir.uid()), Some(dir.gid()))?;
+    }
+    Ok(())
 }
 
 /// An empty folder for one test, removed with the value.

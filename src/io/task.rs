@@ -17,7 +17,7 @@ use crate::room::notice::Notice;
 use super::clock;
 use super::control::{ControlCall, NOTICES_MAX, Opened, OpenedDesk, Published};
 use super::media::MediaHandle;
-use super::store::Store;
+use super::store::thread::StoreHandle;
 
 /// How often the numbers for the metrics are made, and lost sockets looked for.
 const TICK: Duration = Duration::from_millis(250);
@@ -26,8 +26,8 @@ const TICK: Duration = Duration::from_millis(250);
 pub struct TaskParts {
     /// The core.
     pub control: Control,
-    /// Where rooms are written.
-    pub store: Store,
+    /// Where what must survive is written.
+    pub store: StoreHandle,
     /// The workers.
     pub media: MediaHandle,
     /// Calls from the HTTP floor.
@@ -40,7 +40,7 @@ pub struct TaskParts {
     pub shutdown: oneshot::Receiver<()>,
 }
 
-/// Starts the control task on a thread of its own: it writes to disk, which no async thread should.
+/// Starts the control task on a thread of its own, so that no flood of requests keeps it from its turn.
 ///
 /// # Errors
 /// The operating system gives no thread or no event queue.
@@ -81,6 +81,11 @@ impl ControlTask {
                     None => self.over = true,
                 },
                 Some(event) = self.parts.events.recv() => self.news(event),
+                written = self.parts.store.written() => match written {
+                    Some((ticket, written)) => self.feed(ControlInput::Persisted(ticket, written)),
+                    // The store's thread ended by a fault of ours: nothing can be promised any more.
+                    None => self.over = true,
+                },
                 () = sleep_until(due.into()) => self.feed(ControlInput::Timeout),
                 _ = tick.tick() => self.tick(),
                 _ = &mut self.parts.shutdown => {
@@ -88,6 +93,15 @@ impl ControlTask {
                     self.over = true;
                 }
             }
+        }
+        self.finish().await;
+    }
+
+    /// Answers whoever still waits for the disk.
+    async fn finish(mut self) {
+        self.parts.store.close();
+        while let Some((ticket, written)) = self.parts.store.written().await {
+            self.feed(ControlInput::Persisted(ticket, written));
         }
     }
 
@@ -158,7 +172,7 @@ impl ControlTask {
                 ControlOutput::Keys(keyring) => {
                     self.parts.published.keys.send_replace(Arc::new(keyring));
                 }
-                ControlOutput::Persist(ticket, writes) => self.persist(ticket, &writes),
+                ControlOutput::Persist(ticket, writes) => self.persist(ticket, writes),
             }
         }
     }
@@ -200,15 +214,11 @@ impl ControlTask {
         }
     }
 
-    fn persist(&mut self, ticket: Ticket, writes: &[Write]) {
-        let written = match self.parts.store.apply(writes) {
-            Ok(()) => Written::Durably,
-            Err(error) => {
-                tracing::error!(%error, "the store could not be written");
-                Written::Failed
-            }
-        };
-        self.parts.control.handle(ControlInput::Persisted(ticket, written), clock::now());
+    fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        if !self.parts.store.write(ticket, writes) {
+            tracing::error!("too much waits for the disk: a change was refused");
+            self.parts.control.handle(ControlInput::Persisted(ticket, Written::Failed), clock::now());
+        }
     }
 
     fn tick(&mut self) {

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod chance;
+pub mod fields;
 pub mod grants;
 pub mod histogram;
 pub mod ids;

@@ -14,6 +14,8 @@ mod redeem;
 mod requests;
 mod rooms;
 #[cfg(test)]
+mod stored_tests;
+#[cfg(test)]
 mod testing;
 mod whip;
 
