@@ -159,7 +159,10 @@ fn a_full_disk_refuses_joins_and_loses_no_entry() {
     let mut file = fs::File::create(&filler).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
     drop(file);
-    let made = (0..).find(|number| store.apply(&[vec![Write::PutRoom(room(&number.to_string()))]], NOW) != [Written::Durably]).unwrap();
+    let mut made = 0;
+    while store.apply(&[vec![Write::PutRoom(room(&made.to_string()))]], NOW) == [Written::Durably] {
+        made += 1;
+    }
     let join = || vec![Write::PutRoom(room("join")), Write::Audit(entry("join"))];
     assert_eq!(store.apply(&[join()], NOW), [Written::Full]);
     let noted = |event| vec![Write::Audit(AuditEntry { event, ..entry("join") })];

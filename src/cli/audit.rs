@@ -1,5 +1,6 @@
 //! `konsil audit`: the log checked, or printed as JSON lines.
 
+use std::fmt;
 use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 
@@ -45,7 +46,7 @@ pub(super) fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
         AuditCommand::Verify { store } => {
             // 1 means that the log is broken, so every other fault is a 2.
             let found = open(store).and_then(|mut store| store.verify().map_err(explained));
-            verdict(found.map_err(|fault| Misconfigured(format!("{fault:#}")))?)
+            verdict(&found.map_err(|fault| Misconfigured(format!("{fault:#}")))?)
         }
         AuditCommand::Export(arguments) => export(arguments).map(|()| ExitCode::SUCCESS),
     }
@@ -56,11 +57,11 @@ fn open(folder: StoreFolder) -> anyhow::Result<Beside> {
     Beside::open(&dir, &key).map_err(explained)
 }
 
-fn verdict(verdict: Verdict) -> anyhow::Result<ExitCode> {
+fn verdict(verdict: &Verdict) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout();
     match verdict {
         Verdict::Intact { entries, head } => {
-            let digest: String = head.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = Hexadecimal(&head.digest);
             writeln!(
                 out,
                 "The audit log is as it was written: {entries} entries, the newest is number {} with digest {digest}.",
@@ -72,6 +73,14 @@ fn verdict(verdict: Verdict) -> anyhow::Result<ExitCode> {
             writeln!(out, "The audit log is broken: entry {number} {what}.")?;
             Ok(ExitCode::from(1))
         }
+    }
+}
+
+struct Hexadecimal<'a>(&'a [u8]);
+
+impl fmt::Display for Hexadecimal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

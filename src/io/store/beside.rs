@@ -23,6 +23,15 @@ pub struct Beside {
     path: PathBuf,
 }
 
+/// What refers to one person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfPerson {
+    /// Session records.
+    pub visits: Vec<VisitBody>,
+    /// Audit entries with their numbers, oldest first.
+    pub entries: Vec<(i64, AuditEntry)>,
+}
+
 /// Which audit entries are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -101,11 +110,11 @@ impl Beside {
         })
     }
 
-    /// What refers to a person: session records, audit entries with their numbers. Invitations and wishes the control core knows.
+    /// What refers to a person: session records, audit entries. Invitations and wishes the control core knows.
     ///
     /// # Errors
     /// If the disk refuses, or a record does not open.
-    pub fn of_person(&mut self, tenant: &TenantId, subject: &SubjectRef) -> Result<(Vec<VisitBody>, Vec<(i64, AuditEntry)>), StoreError> {
+    pub fn of_person(&mut self, tenant: &TenantId, subject: &SubjectRef) -> Result<OfPerson, StoreError> {
         self.reading(|connection, vault| {
             let person = vault.person(tenant, subject);
             let mut found = connection.prepare_cached("SELECT kind, hash FROM refs WHERE subject = ?1")?;
@@ -125,7 +134,7 @@ impl Beside {
                 }
             }
             entries.sort_by_key(|(number, _)| *number);
-            Ok((visits, entries))
+            Ok(OfPerson { visits, entries })
         })
     }
 

@@ -290,7 +290,7 @@ pub(super) fn verify(connection: &Connection, vault: &mut Vault) -> Result<Verdi
     while let Some(row) = found.next()? {
         // A column of another type is somebody's hand, too.
         let Ok(link) = Link::read(row) else { return Ok(Verdict::Broken { number: walk.next, what: "is no entry" }) };
-        if let Some(broken) = walk.to(connection, vault, link.number)? {
+        if let Some(broken) = walk.to(connection, vault, link.number) {
             return Ok(broken);
         }
         if let Some(broken) = walk.over(connection, vault, &link) {
@@ -298,7 +298,7 @@ pub(super) fn verify(connection: &Connection, vault: &mut Vault) -> Result<Verdi
         }
     }
     let Ok(head) = head(connection, vault) else { return Ok(Verdict::Broken { number: walk.next, what: "is not what the head says" }) };
-    if let Some(broken) = walk.to(connection, vault, head.number + 1)? {
+    if let Some(broken) = walk.to(connection, vault, head.number + 1) {
         return Ok(broken);
     }
     let checkpoints: i64 = connection.query_row("SELECT count(*) FROM checkpoints", [], |row| row.get(0))?;
@@ -317,19 +317,19 @@ struct Walk {
 
 impl Walk {
     /// Goes over checkpoints up to the entry of this number.
-    fn to(&mut self, connection: &Connection, vault: &Vault, number: i64) -> Result<Option<Verdict>, StoreError> {
+    fn to(&mut self, connection: &Connection, vault: &Vault, number: i64) -> Option<Verdict> {
         while self.next < number {
-            let Ok(found) = checkpoint(connection, "first", self.next) else { return Ok(Some(self.broken("has a broken checkpoint"))) };
-            let Some(found) = found else { return Ok(Some(self.broken("is missing"))) };
+            let Ok(found) = checkpoint(connection, "first", self.next) else { return Some(self.broken("has a broken checkpoint")) };
+            let Some(found) = found else { return Some(self.broken("is missing")) };
             let sound = found.mac == found.signed(&vault.chain) && found.before == self.digest && found.last >= found.first;
             if !sound || found.last >= number {
-                return Ok(Some(self.broken("has a broken checkpoint")));
+                return Some(self.broken("has a broken checkpoint"));
             }
             self.next = found.last + 1;
             self.digest = found.after;
             self.checkpoints += 1;
         }
-        Ok((self.next > number).then(|| Verdict::Broken { number, what: "is there though it went" }))
+        (self.next > number).then_some(Verdict::Broken { number, what: "is there though it went" })
     }
 
     fn over(&mut self, connection: &Connection, vault: &mut Vault, link: &Link) -> Option<Verdict> {

@@ -1,4 +1,4 @@
-//! The store behind `Persist` effects: one SQLite file of sealed rows, with the audit log.
+//! The store behind `Persist` effects: one `SQLite` file of sealed rows, with the audit log.
 
 mod ballast;
 mod beside;
@@ -26,7 +26,7 @@ use rusqlite::Connection;
 use crate::model::audit::{AuditEntry, AuditEvent};
 use crate::model::record::{Stored, Write, Written};
 use ballast::{Ballast, RESERVE};
-pub use beside::{Beside, Wanted};
+pub use beside::{Beside, OfPerson, Wanted};
 pub use chain::{Head, Verdict};
 pub use copy::{backup, restore};
 pub use fault::StoreError;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::StoreError;
 use crate::model::audit::{AuditEntry, AuditEvent};
-use crate::model::ids::{Identity, InvitationId, KeyId, RoomId, RoomName, Sid, SubjectRef, TenantId};
+use crate::model::ids::{Identity, InvitationId, KeyId, NameError, RoomId, RoomName, Sid, SubjectRef, TenantId};
 use crate::model::record::{
     InvitationRecord, InvitedBy, KeyRecord, RevocationRecord, RoomMode, RoomRecord, SubjectRecord, TenantRecord, VisitRecord,
 };
@@ -174,8 +174,8 @@ fn text(secret: Option<&Secret>) -> Option<String> {
     secret.map(|secret| secret.expose().to_owned())
 }
 
-fn optional<T, E>(text: Option<&String>, make: impl FnOnce(&str) -> Result<T, E>) -> Option<Option<T>> {
-    text.map(|text| make(text).ok()).map_or(Some(None), |made| made.map(Some))
+fn optional<T>(text: Option<&String>, make: impl FnOnce(&str) -> Result<T, NameError>) -> Result<Option<T>, NameError> {
+    text.map(|text| make(text)).transpose()
 }
 
 body!(RoomBody {
@@ -369,9 +369,9 @@ impl Stored for InvitationRecord {
             not_before: body.not_before,
             not_after: body.not_after,
             confirm_by: body.confirm_by,
-            subject: optional(body.subject.as_ref(), SubjectRef::new)?,
+            subject: optional(body.subject.as_ref(), SubjectRef::new).ok()?,
             device: body.device,
-            identity: optional(body.identity.as_ref(), Identity::new)?,
+            identity: optional(body.identity.as_ref(), Identity::new).ok()?,
             admitted: body.admitted,
             mismatches: body.mismatches,
         })
@@ -540,11 +540,11 @@ pub(super) fn entry(body: &[u8], person: Option<&[u8]>) -> Result<AuditEntry, St
         let person = person.map(|person| String::from_utf8_lossy(person).into_owned());
         Some(AuditEntry {
             at_ms: body.at_ms,
-            tenant: optional(body.tenant.as_ref(), TenantId::new)?,
-            actor: optional(body.actor.as_ref(), Identity::new)?,
+            tenant: optional(body.tenant.as_ref(), TenantId::new).ok()?,
+            actor: optional(body.actor.as_ref(), Identity::new).ok()?,
             event: AuditEvent::from_name(&body.event)?,
-            room: optional(body.room.as_ref(), RoomName::new)?,
-            subject: optional(person.as_ref(), SubjectRef::new)?,
+            room: optional(body.room.as_ref(), RoomName::new).ok()?,
+            subject: optional(person.as_ref(), SubjectRef::new).ok()?,
         })
     };
     read().ok_or(StoreError::Changed("an audit entry"))

@@ -405,7 +405,7 @@ fn a_process_beside_reads_writes_and_stops_after_a_rotation() {
     assert_eq!(numbers, [1, 2, 3]);
     let nobody = Wanted { to: Some(NOW_S), ..Wanted::default() };
     beside.entries(&nobody, |_, _| panic!()).unwrap();
-    let (visits, entries) = beside.of_person(&tenant(), &subject("person")).unwrap();
+    let OfPerson { visits, entries } = beside.of_person(&tenant(), &subject("person")).unwrap();
     assert_eq!((visits.len(), entries.len()), (1, 3));
     let mut sids = Vec::new();
     beside

@@ -188,24 +188,42 @@ impl Writer<'_> {
     /// Takes a person out of a session record that refers to others as well; `false` if it refers to nobody else.
     fn leave_out(&mut self, hash: &[u8], person: &[u8]) -> Result<bool, StoreError> {
         const CHANGED: StoreError = StoreError::Changed("a session record");
-        let mut found = self.connection.prepare_cached("SELECT tenant, owner, key, sealed FROM records WHERE kind = ?1 AND hash = ?2")?;
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-        let row: Option<(Vec<u8>, Option<Vec<u8>>, i64, Vec<u8>)> =
-            found.query_row(params![Kind::Visit.number(), hash], read).optional()?;
-        let Some((tenant, owner, id, sealed)) = row else { return Ok(true) };
-        let key = self.vault.key(self.connection, id)?;
-        let place = place(Kind::Visit.number(), hash, &tenant, owner.as_deref(), id);
-        let mut body: VisitBody = serde_json::from_slice(&key.open(&place, &sealed).ok_or(CHANGED)?).map_err(|_| CHANGED)?;
+        let kind = Kind::Visit.number();
+        let Some(found) = Found::read(self.connection, kind, hash)? else { return Ok(true) };
+        let mut body: VisitBody = serde_json::from_slice(&found.open(self.connection, self.vault)?).map_err(|_| CHANGED)?;
         let of = TenantId::new(&body.tenant).map_err(|_| CHANGED)?;
         let vault = &self.vault;
         body.subjects.retain(|subject| SubjectRef::new(subject).is_ok_and(|subject| vault.person(&of, &subject) != person));
         if body.subjects.is_empty() {
             return Ok(false);
         }
-        let sealed = key.seal(&place, &serde_json::to_vec(&body).map_err(|_| StoreError::Sealing)?)?;
+        let key = self.vault.key(self.connection, found.key)?;
+        let sealed = key.seal(&found.place, &serde_json::to_vec(&body).map_err(|_| StoreError::Sealing)?)?;
         let mut change = self.connection.prepare_cached("UPDATE records SET sealed = ?1 WHERE kind = ?2 AND hash = ?3")?;
-        change.execute(params![sealed, Kind::Visit.number(), hash])?;
+        change.execute(params![sealed, kind, hash])?;
         Ok(true)
+    }
+}
+
+/// A sealed record.
+struct Found {
+    place: Vec<u8>,
+    key: i64,
+    sealed: Vec<u8>,
+}
+
+impl Found {
+    fn read(connection: &Connection, kind: i64, hash: &[u8]) -> Result<Option<Self>, StoreError> {
+        let mut found = connection.prepare_cached("SELECT tenant, owner, key, sealed FROM records WHERE kind = ?1 AND hash = ?2")?;
+        let read = |row: &rusqlite::Row<'_>| {
+            let (tenant, owner, key): (Vec<u8>, Option<Vec<u8>>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Self { place: place(kind, hash, &tenant, owner.as_deref(), key), key, sealed: row.get(3)? })
+        };
+        Ok(found.query_row(params![kind, hash], read).optional()?)
+    }
+
+    fn open(&self, connection: &Connection, vault: &mut Vault) -> Result<Vec<u8>, StoreError> {
+        vault.key(connection, self.key)?.open(&self.place, &self.sealed).ok_or(StoreError::Changed("a record"))
     }
 }
 
@@ -255,10 +273,5 @@ pub(super) fn each(
 
 /// One record's text, by the numbers of its key.
 pub(super) fn one(connection: &Connection, vault: &mut Vault, kind: i64, hash: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut found = connection.prepare_cached("SELECT tenant, owner, key, sealed FROM records WHERE kind = ?1 AND hash = ?2")?;
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-    let row: Option<(Vec<u8>, Option<Vec<u8>>, i64, Vec<u8>)> = found.query_row(params![kind, hash], read).optional()?;
-    let Some((tenant, owner, id, sealed)) = row else { return Ok(None) };
-    let body = vault.key(connection, id)?.open(&place(kind, hash, &tenant, owner.as_deref(), id), &sealed);
-    body.map(Some).ok_or(StoreError::Changed("a record"))
+    Found::read(connection, kind, hash)?.map(|found| found.open(connection, vault)).transpose()
 }
