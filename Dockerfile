@@ -21,7 +21,8 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 COPY --from=web /src/web/dist web/dist
-RUN cargo build --release --locked --bin konsil \
+RUN apt-get update && apt-get install -y --no-install-recommends llvm-19 \
+ && make release-binary \
  && strip --strip-debug -o /konsil target/release/konsil
 
 FROM debian:bookworm-slim

@@ -13,9 +13,17 @@ CARGO := cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SEEDS ?= 1..100
 REPORT_SEEDS ?= 1..4
+BENCHES ?= forward turn
 SECONDS_EACH ?= 60
+# Where `make release` records how the server runs under load, and what reads that record. rustc 1.95 writes what LLVM 19 reads.
+RECORD := $(CURDIR)/target/pgo
+PROFDATA ?= $(firstword $(foreach version,19 20 21 22,$(shell command -v llvm-profdata-$(version))))
+# The recorded profile for `make bench`, if there is one; `make bench PGO=` measures without.
+PGO ?= $(firstword $(wildcard $(RECORD)/*.profdata))
+# Named, so that flags are for the server alone, not for what runs while it is built.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: help run build test lint unit web-test packaging clients clients-setup sim sim-report fuzz bench soak setup clean
+.PHONY: help run build release release-binary train test lint unit web-test packaging clients clients-setup sim sim-report fuzz bench soak setup clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -27,6 +35,25 @@ run: build
 ## make build      the page and the binary
 build: web/dist/index.html
 	$(CARGO) build --locked
+
+## make release    the binary as it is released, optimised for recorded loads: target/release/konsil
+release: web/dist/index.html
+	@$(MAKE) --no-print-directory release-binary
+
+# Without the page, which must be there.
+release-binary: train
+	RUSTFLAGS="$${RUSTFLAGS:-} -Cprofile-use=$$(echo $(RECORD)/*.profdata)" $(CARGO) build --release --locked --target $(HOST) --bin konsil
+	mkdir -p target/release && install -m 755 target/$(HOST)/release/konsil target/release/konsil
+
+# An instrumented build of the benches forwards and relays for two minutes. Thin LTO makes it quicker; the names of functions,
+# by which the compiler finds its counts again, are the same. The record is named by what it says, or Cargo would not see that it changed.
+train:
+	@test -n "$(PROFDATA)" || { echo "make release needs llvm-profdata to read the recorded profile: apt-get install llvm-19" >&2; exit 2; }
+	rm -rf $(RECORD) && mkdir -p $(RECORD)/raw
+	export RUSTFLAGS="$${RUSTFLAGS:-} -Cprofile-generate=$(RECORD)/raw -Clto=thin"; \
+		for bench in forward turn; do $(CARGO) bench --locked --target $(HOST) --bench $$bench -- train; done
+	$(PROFDATA) merge -o $(RECORD)/merged $(RECORD)/raw/*.profraw
+	rm -r $(RECORD)/raw && mv $(RECORD)/merged $(RECORD)/$$(sha256sum $(RECORD)/merged | cut -c 1-16).profdata
 
 ## make test       everything that CI runs
 test: setup lint unit web-test packaging clients
@@ -102,9 +129,10 @@ fuzz: $(TOOLS)/bin/cargo-fuzz
 soak: clients-setup
 	cd tests/clients && SECONDS_EACH=$(SECONDS_EACH) node soak.mjs
 
-## make bench      CPU per forwarded packet, beside a bare loop with the same traffic
+## make bench      CPU per forwarded packet, beside a bare loop with the same traffic; with the profile of make release
 bench:
-	$(CARGO) bench --locked --bench forward --bench turn
+	@echo "profile: $(if $(PGO),$(PGO),none)"
+	$(if $(PGO),RUSTFLAGS="$${RUSTFLAGS:-} -Cprofile-use=$(PGO)") $(CARGO) bench --locked --target $(HOST) $(addprefix --bench ,$(BENCHES))
 
 clean:
 	$(CARGO) clean

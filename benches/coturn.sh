@@ -1,12 +1,15 @@
 #!/bin/bash
-# CPU of coturn and of Konsil for the same load of coturn's own client, in one run: microseconds per relayed packet.
-#   benches/coturn.sh [clients] [messages]     both relay ChannelData between pairs of clients, over UDP
-# Everything happens in a network namespace of the script's own. Needs coturn (Debian) and target/release/konsil.
+# CPU of coturn, of Konsil, of a bare forwarder for the same load of coturn's own client, in one run: microseconds per relayed packet.
+#   benches/coturn.sh [clients] [messages]     all relay ChannelData between pairs of clients, over UDP
+# The bare forwarder (benches/turn/floor.rs) grants whatever it is asked and copies by recvmmsg with sendmmsg: no relay can take less.
+# Everything happens in a network namespace of the script's own. Needs coturn (Debian), target/release/konsil and, for the floor,
+# target/release/examples/floor; KONSIL and FLOOR name others. THREADS=1 gives each one thread.
 set -euo pipefail
 clients=${1:-20} messages=${2:-300} rounds=${ROUNDS:-3}
 cd "$(dirname "$0")/.."
-konsil=$PWD/target/release/konsil
-[ -x "$konsil" ] || { echo "build it first: cargo build --release --locked" >&2; exit 2; }
+konsil=${KONSIL:-$PWD/target/release/konsil} floor=${FLOOR:-$PWD/target/release/examples/floor} threads=${THREADS:-$(nproc)}
+[ -x "$konsil" ] || { echo "build it first: make release" >&2; exit 2; }
+[ -x "$floor" ] || { echo "build it first: cargo build --release --locked --example floor" >&2; exit 2; }
 command -v turnserver >/dev/null || { echo "apt-get install coturn" >&2; exit 2; }
 if [ -z "${INSIDE:-}" ]; then
   if [ "$(id -u)" = 0 ]; then flags=-n; else flags=-rn; fi
@@ -19,12 +22,14 @@ ip addr add $host/32 dev lo
 dir=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$dir"' EXIT
 
-turnserver -n -L $host -E $host -p 3479 --lt-cred-mech --user u:p --realm r --no-cli --no-tls --no-dtls \
+turnserver -n -L $host -E $host -p 3479 --lt-cred-mech --user u:p --realm r --no-cli --no-tls --no-dtls -m "$threads" \
   --no-stdout-log --log-file /dev/null --pidfile "$dir/pid" >/dev/null 2>&1 &
 coturn_pid=$!
 KONSIL_MEDIA_ADVERTISE=$host KONSIL_HTTP_LISTEN=$host:8443 KONSIL_MEDIA_UDP_LISTEN=$host:3478 KONSIL_LOG_LEVEL=error \
-  KONSIL_TURN_ALLOCATIONS_PER_USER=1000 "$konsil" serve --state "$dir/state" >/dev/null &
+  KONSIL_TURN_ALLOCATIONS_PER_USER=1000 KONSIL_MEDIA_WORKERS=$threads "$konsil" serve --state "$dir/state" >/dev/null &
 konsil_pid=$!
+"$floor" $host:3480 "$threads" &
+floor_pid=$!
 until [ -f "$dir/state/run.json" ] && ss -lnu | grep -q ':3479 '; do read -rt 0.1 <> <(:) || true; done
 login=$("$konsil" token --ice --room bench --identity bench --state "$dir/state")
 user=$(sed 's/.*"username":"\([^"]*\)".*/\1/' <<<"$login")
@@ -44,9 +49,11 @@ load() {
     'BEGIN { if (n == 0) { print "nothing arrived"; exit 1 } printf "%.2f %d %s\n", ns / 1000 / n, n, lost }'
 }
 
-echo "$clients clients, $messages messages of 1,000 bytes each: us of server CPU per relayed packet, packets, losses"
+echo "$clients clients, $messages messages of 1,000 bytes each, $threads threads: us of server CPU per relayed packet, packets, losses"
 for round in $(seq "$rounds"); do
   a=$(load 3479 "$coturn_pid" u p)
   b=$(load 3478 "$konsil_pid" "$user" "$password")
-  awk -v r="$round" -v a="$a" -v b="$b" 'BEGIN { split(a, x, " "); split(b, y, " "); printf "round %d: coturn %s | konsil %s | ratio %.2f\n", r, a, b, y[1] / x[1] }'
+  c=$(load 3480 "$floor_pid" u p)
+  awk -v r="$round" -v a="$a" -v b="$b" -v c="$c" 'BEGIN { split(a, x, " "); split(b, y, " "); split(c, z, " ")
+    printf "round %d: coturn %s | konsil %s | bare %s | konsil / coturn %.2f, bare / coturn %.2f, konsil / bare %.2f\n", r, a, b, c, y[1] / x[1], z[1] / x[1], y[1] / z[1] }'
 done

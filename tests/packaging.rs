@@ -1,4 +1,4 @@
-//! The systemd unit with the kernel settings that it comes with.
+//! The systemd unit with the kernel settings that it comes with, what a release needs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
 
@@ -53,4 +53,10 @@ fn kernel_grants_the_buffers_that_konsil_asks_for() {
     let media = Config::with_cores(1).media;
     assert!(value("net.core.rmem_max") >= media.receive_buffer);
     assert!(value("net.core.wmem_max") >= media.send_buffer);
+}
+
+#[test]
+fn the_release_says_which_tool_it_lacks() {
+    let output = Command::new("make").args(["--no-print-directory", "train", "PROFDATA="]).output().expect("make runs the tests");
+    assert!(!output.status.success() && told(&output).contains("apt-get install llvm-19"), "{}", told(&output));
 }

@@ -41,6 +41,12 @@ pub const LOADS: [Load; 5] = [
     Load { name: "10 rooms of 2, 120 packets/s", in_step: false, ..CONSULTATIONS },
     Load { name: "10 rooms of 2, in step", ..CONSULTATIONS },
 ];
+/// Whose estimates and allotments are measured: each gets eight or nine pictures.
+pub const SHARED: [Load; 2] = [
+    Load { name: "9 subscribers, all send", people: 9, publishers: 9, ..WARD },
+    Load { name: "50 subscribers, 9 send", people: 50, publishers: 9, ..WARD },
+];
+const WARD: Load = Load { name: "", rooms: 1, people: 9, publishers: 9, rate: 120, in_step: false };
 const GROUPS: Load = Load { name: "", rooms: 8, people: 4, publishers: 4, rate: 120, in_step: true };
 const CONSULTATIONS: Load = Load { name: "", rooms: 10, people: 2, publishers: 2, rate: 120, in_step: true };
 

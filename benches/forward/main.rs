@@ -16,7 +16,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::bare::{Cost, Sending};
-use crate::load::{LOADS, Load};
+use crate::load::{LOADS, Load, SHARED};
 
 /// How long one run lasts through sockets.
 const SPAN: Duration = Duration::from_secs(3);
@@ -25,15 +25,29 @@ const VIRTUAL_SPAN: Duration = Duration::from_secs(10);
 /// How many runs make one figure, which is their median. The ways take turns, so that a noisy minute is everybody's.
 const ROUNDS: usize = 3;
 
-/// `cargo bench --bench forward -- [memory|sockets] [part of a load's name]` runs a part.
+/// How long each load trains the compiler, beside the warm-up.
+const TRAINING: Duration = Duration::from_secs(5);
+
+/// `cargo bench --bench forward -- [memory|budget|sockets] [part of a load's name]` runs a part; `train` puts each load through sockets once,
+/// for `make release`.
 fn main() -> io::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    if wanted.iter().any(|word| word == "train") {
+        return LOADS.into_iter().try_for_each(|load| sockets::run(load, TRAINING).map(drop));
+    }
     let chosen = |part: &str, load: &Load| wanted.iter().all(|word| part == word || load.name.contains(word.as_str()));
     let loads = |part: &'static str| LOADS.into_iter().filter(move |load| chosen(part, load)).peekable();
     if loads("memory").peek().is_some() {
         println!("In memory: CPU time of one worker in us per forwarded packet (packets forwarded in one turn)\n");
         println!("| load | worker |\n|---|---|");
         loads("memory").try_for_each(in_memory)?;
+        println!();
+    }
+    let mut shared = SHARED.into_iter().filter(|load| chosen("budget", load)).peekable();
+    if shared.peek().is_some() {
+        println!("In memory: CPU time in us for each subscriber in a second\n");
+        println!("| load | estimation | allocation | of all the worker's time | us per forwarded packet |\n|---|---|---|---|---|");
+        shared.try_for_each(budget)?;
         println!();
     }
     if loads("sockets").peek().is_some() {
@@ -46,10 +60,20 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn in_memory(load: Load) -> io::Result<()> {
+fn remembered(load: Load) -> io::Result<memory::Cost> {
     let mut costs = (0..ROUNDS).map(|_| memory::run(load, VIRTUAL_SPAN)).collect::<io::Result<Vec<_>>>()?;
     costs.sort_by(|a, b| a.micros.total_cmp(&b.micros));
-    let cost = costs[ROUNDS / 2];
+    Ok(costs[ROUNDS / 2])
+}
+
+fn budget(load: Load) -> io::Result<()> {
+    let memory::Cost { estimation, allocation, share, micros, delivered, .. } = remembered(load)?;
+    println!("| {} | {estimation:.0} | {allocation:.0} | {:.0} % | {micros:.2}{} |", load.name, share * 100.0, lost(delivered));
+    Ok(())
+}
+
+fn in_memory(load: Load) -> io::Result<()> {
+    let cost = remembered(load)?;
     println!("| {} | {:.2} ({:.1}{}) |", load.name, cost.micros, cost.per_turn, lost(cost.delivered));
     Ok(())
 }

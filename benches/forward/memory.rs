@@ -32,6 +32,12 @@ pub struct Cost {
     pub per_turn: f64,
     /// Received by the clients of what was published for them, 0 to 1.
     pub delivered: f64,
+    /// CPU time for each person in a second, in microseconds: for their reports and feedback, and for the looks that divide what
+    /// their networks carry.
+    pub estimation: f64,
+    pub allocation: f64,
+    /// Both, of all the worker's time, 0 to 1.
+    pub share: f64,
 }
 
 /// A datagram on its way: when it arrives, whose it is, what it says.
@@ -47,7 +53,12 @@ struct World {
     to_clients: Travelling,
     outputs: Vec<WorkerOutput>,
     spent: Duration,
+    /// Of that, for RTCP and for looks.
+    feedback: Duration,
+    looks: Duration,
     turns: u64,
+    /// How often the clock was asked.
+    asked: u64,
 }
 
 /// Runs `load` for `span` of virtual time after the warm-up.
@@ -64,7 +75,8 @@ pub fn run(load: Load, span: Duration) -> io::Result<Cost> {
     while now < begin + span {
         if now >= begin && counted.is_none() {
             counted = Some(world.received());
-            (world.spent, world.turns, expected) = (Duration::ZERO, 0, 0);
+            (world.spent, world.feedback, world.looks) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            (world.turns, world.asked, expected) = (0, 0, 0);
         }
         while let Some(burst) = schedule.next_if(|burst| burst.due <= now) {
             let World { clients, to_worker, .. } = &mut world;
@@ -76,11 +88,15 @@ pub fn run(load: Load, span: Duration) -> io::Result<Cost> {
         now = schedule.peek().map_or(next, |burst| next.min(burst.due)).max(now + Duration::from_micros(1));
     }
     let received = world.received() - counted.unwrap_or_default();
-    let spent = world.spent.saturating_sub(clock_cost()? * u32::try_from(world.turns).unwrap_or(u32::MAX));
+    let spent = world.spent.saturating_sub(clock_cost()? * u32::try_from(world.asked).unwrap_or(u32::MAX));
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / span.as_secs_f64() / load.total() as f64;
     Ok(Cost {
         micros: spent.as_secs_f64() * 1e6 / received as f64,
         per_turn: received as f64 / world.turns as f64,
         delivered: received as f64 / expected as f64,
+        estimation: each(world.feedback),
+        allocation: each(world.looks),
+        share: (world.feedback + world.looks).as_secs_f64() / spent.as_secs_f64(),
     })
 }
 
@@ -111,7 +127,8 @@ impl World {
         let clients = addresses.iter().enumerate().map(|(number, address)| Client::new(number, *address, local, now)).collect();
         let by_address = addresses.into_iter().enumerate().map(|(number, address)| (address, number)).collect();
         let (to_worker, to_clients, outputs) = (VecDeque::new(), VecDeque::new(), Vec::new());
-        Ok(Self { worker, clients, by_address, local, to_worker, to_clients, outputs, spent: Duration::ZERO, turns: 0 })
+        let (spent, feedback, looks) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        Ok(Self { worker, clients, by_address, local, to_worker, to_clients, outputs, spent, feedback, looks, turns: 0, asked: 0 })
     }
 
     fn negotiate(&mut self, load: Load, now: Instant) -> io::Result<()> {
@@ -160,16 +177,33 @@ impl World {
         Ok(())
     }
 
+    /// The CPU time of one input, if it is wanted.
+    fn timed(worker: &mut Worker, input: WorkerInput<'_>, now: Instant, wanted: bool, asked: &mut u64) -> io::Result<Duration> {
+        if !wanted {
+            worker.handle(input, now);
+            return Ok(Duration::ZERO);
+        }
+        let start = cpu()?;
+        worker.handle(input, now);
+        // The rest of what it measures is the clock's, once.
+        *asked += 2;
+        Ok(cpu()?.saturating_sub(start))
+    }
+
     /// One turn of the worker, as a media thread takes it; this is what is measured.
     fn turn(&mut self, now: Instant) -> io::Result<()> {
         let arrived = self.to_worker.partition_point(|(due, ..)| *due <= now);
         let batch: Vec<_> = self.to_worker.drain(..arrived).map(|(_, number, bytes)| (self.clients[number].address(), bytes)).collect();
         let start = cpu()?;
         for (source, bytes) in &batch {
-            self.worker.handle(WorkerInput::Datagram { source: *source, local: self.local, bytes }, now);
+            let input = WorkerInput::Datagram { source: *source, local: self.local, bytes };
+            // SR to XR are 200 to 207 (RFC 5761 §4).
+            let rtcp = matches!(bytes[..], [0x80..=0xbf, 200..=207, ..]);
+            self.feedback += Self::timed(&mut self.worker, input, now, rtcp, &mut self.asked)?;
         }
-        if self.worker.next_timeout().0 <= now {
-            self.worker.handle(WorkerInput::Timeout, now);
+        let (due, name) = self.worker.next_timeout();
+        if due <= now {
+            self.looks += Self::timed(&mut self.worker, WorkerInput::Timeout, now, name == "look", &mut self.asked)?;
         }
         while let Some(output) = self.worker.poll() {
             self.outputs.push(output);
@@ -177,6 +211,7 @@ impl World {
         std::hint::black_box(self.worker.next_timeout());
         self.spent += cpu()?.saturating_sub(start);
         self.turns += 1;
+        self.asked += 1;
         for output in self.outputs.drain(..) {
             if let WorkerOutput::Transmit { destination, bytes, .. } = output
                 && let Some(number) = self.by_address.get(&destination)

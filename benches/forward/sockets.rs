@@ -20,8 +20,10 @@ use crate::rooms::orders;
 
 /// How long the handshakes may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// First keyframes and the first steps of the bandwidth estimates are not counted.
+/// First keyframes and the first steps of the bandwidth estimates are not counted, nor what comes before everybody is shown everything.
 const WARM_UP: Duration = Duration::from_secs(3);
+const WARM_UP_MAX: Duration = Duration::from_secs(20);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The people of a load with their sockets.
 struct Crowd {
@@ -72,9 +74,18 @@ fn serve(load: Load, span: Duration, server: SocketAddr, handle: &MediaHandle, n
     crowd.connect()?;
     let start = Instant::now() + DRAIN;
     let mut schedule = Schedule::new(load, start).peekable();
-    crowd.play(load, &mut schedule, start + WARM_UP, news)?;
+    let mut warm = start + WARM_UP;
+    crowd.play(load, &mut schedule, warm, news)?;
+    while warm < start + WARM_UP_MAX {
+        let received = crowd.received();
+        warm += SECOND;
+        let expected = crowd.play(load, &mut schedule, warm, news)?;
+        if (crowd.received() - received) as f64 >= 0.99 * expected as f64 {
+            break;
+        }
+    }
     let (before, received) = (spent(handle)?, crowd.received());
-    let expected = crowd.play(load, &mut schedule, start + WARM_UP + span, news)?;
+    let expected = crowd.play(load, &mut schedule, warm + span, news)?;
     let after = spent(handle)?;
     let received = crowd.received() - received;
     Ok(Cost {

@@ -16,7 +16,7 @@ use crate::model::stats::{Direction, WorkerStats};
 use crate::node::worker::{Worker, WorkerConfig, WorkerInput, WorkerOutput};
 use crate::room::media::{MediaCommand, MediaEvent};
 use crate::turn::framing::Framing;
-use crate::turn::{Flow, RelayMode, TurnConfig};
+use crate::turn::{Ask, Flow, Lease, RelayMode, TurnConfig};
 
 use super::clock;
 use super::relay::RelaySockets;
@@ -43,6 +43,8 @@ enum Mail {
     Command(MediaCommand),
     HandedOver { source: SocketAddr, local: SocketAddr, bytes: Vec<u8> },
     Learned { source: SocketAddr, worker: WorkerIndex, relay: bool },
+    LeaseAsked { from: WorkerIndex, ask: Ask },
+    Lent(Lease),
     StreamOpened(StreamId, Arc<StreamQueue>),
     Stream { flow: Flow, framing: Framing, bytes: Vec<u8> },
     StreamClosed(StreamId),
@@ -309,6 +311,8 @@ impl MediaThread {
                     self.worker.handle(WorkerInput::HandedOver { source, local, bytes: &bytes }, now);
                 }
                 Ok(Mail::Learned { source, worker, relay }) => self.worker.handle(WorkerInput::Learned { source, worker, relay }, now),
+                Ok(Mail::LeaseAsked { from, ask }) => self.worker.handle(WorkerInput::LeaseAsked { from, ask }, now),
+                Ok(Mail::Lent(lease)) => self.worker.handle(WorkerInput::Lent(lease), now),
                 Ok(Mail::StreamOpened(stream, queue)) => {
                     self.streams.insert(stream, queue);
                 }
@@ -386,6 +390,8 @@ impl MediaThread {
                         mailbox.offer(Mail::Learned { source, worker: self.own, relay });
                     });
                 }
+                WorkerOutput::AskLease { worker, ask } => self.leave(worker, Mail::LeaseAsked { from: self.own, ask }),
+                WorkerOutput::Lend { worker, lease } => self.leave(worker, Mail::Lent(lease)),
                 WorkerOutput::RelayBind { relayed } => {
                     let opened = self.relay.as_mut().is_some_and(|relay| relay.open(relayed).is_ok());
                     self.worker.handle(WorkerInput::RelayBound { relayed, opened }, Instant::now());
@@ -406,6 +412,13 @@ impl MediaThread {
         }
         for socket in &mut self.sockets {
             socket.flush();
+        }
+    }
+
+    /// Leaves a mail that nobody is woken for: who does not find it in time asks again.
+    fn leave(&self, worker: WorkerIndex, mail: Mail) {
+        if let Some(mailbox) = self.others.boxes.get(usize::from(worker.0)) {
+            let _ = mailbox.mails.try_send(mail);
         }
     }
 

@@ -82,7 +82,7 @@ impl Allocation {
     }
 
     pub fn permits(&self, peer: IpAddr, now: Instant) -> bool {
-        self.permissions.iter().any(|(ip, expires)| *ip == peer && *expires > now)
+        self.permitted_until(peer, now).is_some()
     }
 
     /// Gives or renews a permission. `false` if there are `most` already.
@@ -100,13 +100,28 @@ impl Allocation {
         true
     }
 
-    /// The peer that a channel stands for.
-    pub fn peer_of(&self, number: u16, now: Instant) -> Option<SocketAddr> {
-        self.channels.iter().find(|channel| channel.number == number && channel.expires > now).map(|channel| channel.peer)
+    /// Until when a peer is permitted; `None` if it is not.
+    pub fn permitted_until(&self, peer: IpAddr, now: Instant) -> Option<Instant> {
+        self.permissions.iter().find(|(ip, expires)| *ip == peer && *expires > now).map(|(_, expires)| *expires)
+    }
+
+    /// A channel by its number.
+    pub fn channel(&self, number: u16, now: Instant) -> Option<&Channel> {
+        self.channels.iter().find(|channel| channel.number == number && channel.expires > now)
     }
 
     /// The channel that stands for a peer.
+    pub fn channel_by_peer(&self, peer: SocketAddr, now: Instant) -> Option<&Channel> {
+        self.channels.iter().find(|channel| channel.peer == peer && channel.expires > now)
+    }
+
+    /// The peer that a channel stands for.
+    pub fn peer_of(&self, number: u16, now: Instant) -> Option<SocketAddr> {
+        self.channel(number, now).map(|channel| channel.peer)
+    }
+
+    /// The number of the channel that stands for a peer.
     pub fn channel_to(&self, peer: SocketAddr, now: Instant) -> Option<u16> {
-        self.channels.iter().find(|channel| channel.peer == peer && channel.expires > now).map(|channel| channel.number)
+        self.channel_by_peer(peer, now).map(|channel| channel.number)
     }
 }

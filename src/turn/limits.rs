@@ -77,28 +77,37 @@ impl Bucket {
     #[must_use]
     pub fn new(bits_per_s: u64, now: Instant) -> Self {
         let bytes_per_s = bits_per_s / 8;
-        Self { bytes_per_s, level: Self::depth(bytes_per_s), filled: now }
+        let mut bucket = Self { bytes_per_s, level: 0, filled: now };
+        bucket.level = bucket.depth();
+        bucket
     }
 
     /// Takes so many bytes if they are there.
     pub fn take(&mut self, bytes: usize, now: Instant) -> bool {
-        let micros = now.saturating_duration_since(self.filled).as_micros().min(1_000_000);
-        // At most a second's worth, so it fits.
-        #[allow(clippy::cast_possible_truncation)]
-        let gained = self.bytes_per_s * micros as u64 / 1_000_000;
-        if gained > 0 {
-            self.level = (self.level + gained).min(Self::depth(self.bytes_per_s));
-            self.filled = now;
-        }
-        let enough = self.level >= bytes as u64;
+        let enough = self.spare(now) >= bytes as u64;
         if enough {
             self.level -= bytes as u64;
         }
         enough
     }
 
-    fn depth(bytes_per_s: u64) -> u64 {
-        (bytes_per_s / 4).max(2 * PACKET)
+    /// How many bytes are there now.
+    pub fn spare(&mut self, now: Instant) -> u64 {
+        let micros = now.saturating_duration_since(self.filled).as_micros().min(1_000_000);
+        // At most a second's worth, so it fits.
+        #[allow(clippy::cast_possible_truncation)]
+        let gained = self.bytes_per_s * micros as u64 / 1_000_000;
+        if gained > 0 {
+            self.level = (self.level + gained).min(self.depth());
+            self.filled = now;
+        }
+        self.level
+    }
+
+    /// How many bytes it holds at most.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        (self.bytes_per_s / 4).max(2 * PACKET)
     }
 }
 

@@ -6,6 +6,9 @@ pub mod credentials;
 #[cfg(test)]
 mod flood_tests;
 pub mod framing;
+mod lease;
+#[cfg(test)]
+mod lease_tests;
 pub mod limits;
 mod nonce;
 #[cfg(test)]
@@ -20,7 +23,7 @@ mod server;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod vector_tests;
 
@@ -32,6 +35,7 @@ use crate::model::ids::WorkerIndex;
 use crate::model::time::Moment;
 
 pub use allocation::Flow;
+pub use lease::{Ask, LEASE, LEASES_MAX, Lease};
 pub use relay::is_stun;
 pub use server::{Passed, Turn, TurnOutput};
 

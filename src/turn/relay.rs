@@ -150,10 +150,7 @@ impl Turn {
             (_, Err(_)) => return self.drop("oversize"),
             (Some(number), Ok(len)) => {
                 let mut bytes = self.buffer();
-                bytes.reserve(HEADER + data.len());
-                bytes.extend_from_slice(&number.to_be_bytes());
-                bytes.extend_from_slice(&len.to_be_bytes());
-                bytes.extend_from_slice(data);
+                framed(&mut bytes, number, len, data);
                 bytes
             }
             (None, Ok(_)) => self.data_indication(from, data),
@@ -170,6 +167,14 @@ impl Turn {
         let written = message.add_attribute(&XorPeerAddress::new(from, transaction)).and_then(|()| message.add_attribute(&Data::new(data)));
         if written.is_ok() { message.finish() } else { Vec::new() }
     }
+}
+
+/// Writes a ChannelData message (RFC 8656 §12.4) of `len` bytes of data.
+pub(super) fn framed(bytes: &mut Vec<u8>, number: u16, len: u16, data: &[u8]) {
+    bytes.reserve(HEADER + data.len());
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes.extend_from_slice(&len.to_be_bytes());
+    bytes.extend_from_slice(data);
 }
 
 /// Whether it is a STUN message, told by the first byte (RFC 7983 §7).

@@ -15,6 +15,7 @@ use crate::model::time::Moment;
 
 use super::allocation::{Allocation, Flow};
 use super::framing::FRAME_MAX;
+use super::lease::Leases;
 use super::limits::Throttle;
 use super::nonce::Nonces;
 use super::reply::Reply;
@@ -91,6 +92,8 @@ pub struct Turn {
     pub(super) answers: Throttle<IpAddr>,
     pub(super) failing_sources: Throttle<IpAddr>,
     pub(super) failing_users: Throttle<(u64, u64)>,
+    /// What this thread may pass on for others.
+    pub(super) leases: Leases,
     out: VecDeque<TurnOutput>,
     spare: Vec<Vec<u8>>,
     pub(super) stats: TurnStats,
@@ -118,6 +121,7 @@ impl Turn {
             answers: Throttle::new(answers_per_second(config.workers), Duration::from_secs(1), seed, start),
             failing_sources: Throttle::new(FAILURES_PER_SOURCE, FAILURE_WINDOW, seed, start),
             failing_users: Throttle::new(FAILURES_PER_USER, FAILURE_WINDOW, seed, start),
+            leases: Leases::new(seed),
             out: VecDeque::new(),
             spare: Vec::new(),
             stats: TurnStats::default(),
@@ -198,7 +202,7 @@ impl Turn {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 6] {
+    pub fn sizes(&self) -> [(&'static str, usize); 7] {
         [
             ("allocations", self.by_flow.len()),
             ("relayed addresses", self.by_relayed.len()),
@@ -206,6 +210,7 @@ impl Turn {
             ("relay timers", self.expiries.len()),
             ("relay sources", self.answers.len() + self.failing_sources.len() + self.failing_users.len()),
             ("relay revocations", self.revoked_order.len()),
+            ("relay leases", self.leases.len()),
         ]
     }
 

@@ -9,6 +9,7 @@ use konsil::node::control::ControlInput;
 use konsil::node::request::{ConnId, Connected, Refusal, Reply};
 use konsil::room::media::MediaCommand;
 use konsil::room::notice::Notice;
+use konsil::turn::{Ask, Lease};
 
 use crate::client::ClientId;
 use crate::time::on_grid;
@@ -18,6 +19,8 @@ use crate::time::on_grid;
 pub enum Post {
     HandedOver { source: SocketAddr, local: SocketAddr, bytes: Vec<u8> },
     Learned { source: SocketAddr, worker: WorkerIndex, relay: bool },
+    LeaseAsked { from: WorkerIndex, ask: Ask },
+    Lent(Lease),
     Command(MediaCommand),
 }
 

@@ -301,12 +301,12 @@ fn write(peer: &mut Peer, place: usize, route: Route, shared: &mut Shared<'_>, n
     let packet = shared.packet;
     let mut api = peer.rtc.direct_api();
     let Some(stream) = api.stream_tx_by_mid(section.mid, None) else { return false };
-    let since = stream.queue_info().and_then(StreamTxQueueInfo::first_unsent);
-    let waits = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+    let queue = stream.queue_info();
+    let waits = queue.and_then(StreamTxQueueInfo::first_unsent).map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
     section.selector.squeeze(waits > QUEUE_LATE);
     // What waits must be gone in that time too, if the estimate fell meanwhile.
-    let bits = stream.queue_info().map_or(0, StreamTxQueueInfo::byte_size) as u64 * 8;
-    let full = peer.bandwidth.estimate(now).is_some_and(|estimate| bits > QUEUE_LEAST.max(estimate * QUEUE_MAX_MS / 1_000));
+    let bits = queue.map_or(0, StreamTxQueueInfo::byte_size) as u64 * 8;
+    let full = bits > QUEUE_LEAST && peer.bandwidth.estimate(now).is_some_and(|estimate| bits > estimate * QUEUE_MAX_MS / 1_000);
     if waits > QUEUE_MAX || full {
         if !section.clogged {
             section.clogged = true;

@@ -14,6 +14,8 @@ mod negotiate;
 mod orders;
 mod quality;
 mod relay;
+#[cfg(test)]
+mod relay_tests;
 mod resends;
 mod rooms;
 mod silence;
@@ -31,7 +33,7 @@ use crate::model::stats::{Direction, WorkerStats};
 use crate::model::time::Moment;
 use crate::room::media::{MediaCommand, MediaEvent, MediaRights};
 use crate::turn::framing::Framing;
-use crate::turn::{Flow, Turn, TurnConfig};
+use crate::turn::{Ask, Flow, Lease, Turn, TurnConfig};
 
 use super::peer::{Peer, PeerIndex, RoomIndex};
 use super::route::Router;
@@ -106,6 +108,15 @@ pub enum WorkerInput<'a> {
         /// Whether as a client of the relay.
         relay: bool,
     },
+    /// Another worker asks for a lease of a client of this relay.
+    LeaseAsked {
+        /// Who asks.
+        from: WorkerIndex,
+        /// What for.
+        ask: Ask,
+    },
+    /// Another worker has lent the way of a client of its relay.
+    Lent(Lease),
     /// A socket of the open relay stands, or could not be opened.
     RelayBound {
         /// Its address.
@@ -161,6 +172,20 @@ pub enum WorkerOutput {
         source: SocketAddr,
         /// Whether as a client of the relay.
         relay: bool,
+    },
+    /// Ask the worker that owns a client of the relay for a lease. Nobody need be woken for it.
+    AskLease {
+        /// The owner.
+        worker: WorkerIndex,
+        /// What for.
+        ask: Ask,
+    },
+    /// Give another worker what it asked for. Nobody need be woken for it.
+    Lend {
+        /// Who asked.
+        worker: WorkerIndex,
+        /// What it gets.
+        lease: Lease,
     },
     /// Open a socket of the open relay, then say [`WorkerInput::RelayBound`].
     RelayBind {
@@ -282,6 +307,8 @@ impl Worker {
             WorkerInput::StreamClosed(stream) => self.stream_closed(stream),
             WorkerInput::RelayBound { relayed, opened } => self.turn.bound(relayed, opened, self.now),
             WorkerInput::FromPeer { relayed, peer, bytes } => self.turn.deliver(relayed, peer, bytes, self.now),
+            WorkerInput::LeaseAsked { from, ask } => self.lend(from, ask),
+            WorkerInput::Lent(lease) => self.turn.take_lease(&lease),
             WorkerInput::Clock(moment) => self.clocks = moment,
             WorkerInput::Learned { source, worker, relay: true } => self.relay_router.learn(source, worker, now),
             WorkerInput::Learned { source, worker, relay: false } => {
@@ -356,8 +383,8 @@ impl Worker {
 
     /// Sizes of what grows with load: peers, rooms, sessions, addresses, user names, routes, timers.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 15] {
-        let [allocations, relayed, users, timers, sources, revocations] = self.turn.sizes();
+    pub fn sizes(&self) -> [(&'static str, usize); 16] {
+        let [allocations, relayed, users, timers, sources, revocations, leases] = self.turn.sizes();
         [
             ("peers", self.peers.iter().flatten().count()),
             ("rooms", self.rooms.iter().flatten().count()),
@@ -374,6 +401,7 @@ impl Worker {
             timers,
             sources,
             revocations,
+            leases,
         ]
     }
 
@@ -451,6 +479,7 @@ impl Worker {
     fn sweep(&mut self) {
         self.router.expire(self.now);
         self.relay_router.expire(self.now);
+        self.turn.expire_leases(self.now);
         let lost: Vec<SessionId> = self.sessions.iter().filter(|(_, session)| self.is_lost(session)).map(|(id, _)| *id).collect();
         for session in lost {
             self.event(MediaEvent::Lost { session });

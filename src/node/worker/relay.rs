@@ -1,12 +1,12 @@
 //! The relay beside the SFU: what it passes on, what is sent through it.
 
-use crate::model::ids::StreamId;
+use crate::model::ids::{StreamId, WorkerIndex};
 use crate::model::time::Moment;
 use crate::node::peer::BINDING_RESPONSE;
 use crate::node::route::relay_worker;
 use crate::turn::framing::Framing;
 use crate::turn::peers::is_virtual;
-use crate::turn::{self, Flow, TurnOutput};
+use crate::turn::{self, Ask, Flow, TurnOutput};
 
 use super::{Worker, WorkerOutput};
 
@@ -20,6 +20,9 @@ impl Worker {
             None => None,
         };
         if let Some(worker) = elsewhere.filter(|worker| own_socket && *worker != self.config.index) {
+            if self.pass_by_lease(worker, flow, bytes) {
+                return;
+            }
             let Flow { remote: source, local, .. } = flow;
             return self.out.push_back(WorkerOutput::HandOver { worker, source, local, bytes: bytes.to_vec() });
         }
@@ -31,6 +34,22 @@ impl Worker {
         }
         if let Some(passed) = passed {
             self.media(Flow { remote: passed.source, local: passed.local, stream: None }, passed.bytes, true);
+        }
+    }
+
+    /// Passes on what a client of another worker's relay sent, if that worker has lent the way.
+    fn pass_by_lease(&mut self, worker: WorkerIndex, flow: Flow, bytes: &[u8]) -> bool {
+        let (passed, ask) = self.turn.pass_by_lease(flow, bytes, self.now);
+        if let Some(ask) = ask {
+            self.out.push_back(WorkerOutput::AskLease { worker, ask });
+        }
+        passed
+    }
+
+    /// Lends another worker the way of a client of this relay, whose datagrams that worker's socket gets.
+    pub(super) fn lend(&mut self, worker: WorkerIndex, ask: Ask) {
+        if let Some(lease) = self.turn.lend(ask, self.now) {
+            self.out.push_back(WorkerOutput::Lend { worker, lease });
         }
     }
 

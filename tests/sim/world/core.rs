@@ -159,6 +159,8 @@ impl World {
         let input = match post {
             Post::HandedOver { source, local, bytes } => WorkerInput::HandedOver { source: *source, local: *local, bytes },
             Post::Learned { source, worker, relay } => WorkerInput::Learned { source: *source, worker: *worker, relay: *relay },
+            Post::LeaseAsked { from, ask } => WorkerInput::LeaseAsked { from: *from, ask: *ask },
+            Post::Lent(lease) => WorkerInput::Lent(*lease),
             Post::Command(command) => WorkerInput::Command(command.clone()),
         };
         self.workers[worker].handle(input, now);
@@ -278,6 +280,11 @@ impl World {
                     self.mail.send(Lane::WorkerToWorker(worker, to), at, Mail::Worker(to, Post::HandedOver { source, local, bytes }));
                 }
                 WorkerOutput::Learned { source, relay } => self.learned(worker, source, relay),
+                WorkerOutput::AskLease { worker: to, ask } => {
+                    let from = self.workers[worker].index();
+                    self.leave_mail(worker, to, Post::LeaseAsked { from, ask });
+                }
+                WorkerOutput::Lend { worker: to, lease } => self.leave_mail(worker, to, Post::Lent(lease)),
                 WorkerOutput::RelayBind { .. } | WorkerOutput::RelayUnbind { .. } | WorkerOutput::RelayEgress { .. } => {
                     panic!("the closed relay has no sockets")
                 }
@@ -287,6 +294,15 @@ impl World {
                     self.mail.send(Lane::WorkerToControl(worker), at, Mail::Control(None, ControlInput::Media(event)));
                 }
             }
+        }
+    }
+
+    /// A mail that nobody is woken for, or that a full mailbox loses.
+    fn leave_mail(&mut self, worker: usize, to: WorkerIndex, post: Post) {
+        if self.dice.u8(..20) != 0 {
+            let at = self.now + self.millis(0..3);
+            let to = usize::from(to.0);
+            self.mail.send(Lane::WorkerToWorker(worker, to), at, Mail::Worker(to, post));
         }
     }
 
