@@ -183,13 +183,12 @@ impl Control {
 
     fn end_room(&mut self, key: RoomKey, by: &Grants, now: Moment) -> Result<(), DeskFault> {
         let entry = self.rooms.get(&key).ok_or(DeskFault::NoSuchPerson)?;
-        let mut writes: Vec<Write> = Vec::new();
-        if entry.stored {
-            writes.push(Write::DeleteRoom(entry.room.id().clone()));
-        }
+        let id = entry.room.id().clone();
+        let mut writes: Vec<Write> = entry.stored.then(|| Write::DeleteRoom(id.clone())).into_iter().collect();
         writes.extend(self.audit(key, Some(by), AuditEvent::RoomEnded, None, now));
         self.persist(writes, Waiting::Forget);
         self.close_room(key, LeaveReason::RoomDeleted);
+        self.invitations_ended(&id, now);
         Ok(())
     }
 
