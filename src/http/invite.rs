@@ -11,7 +11,8 @@ use crate::access::jwt::{Claims, mint};
 use crate::access::role::Role;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, TenantId};
-use crate::node::request::RoomMode;
+use crate::node::request::{RULES, RoomMode};
+use crate::room::DoorRules;
 use crate::room::notice::RoomView;
 
 /// Seconds that a link lives unless its maker says otherwise: a day.
@@ -69,6 +70,9 @@ pub fn link(state: &AppState, tenant: &TenantId, room: &RoomView, host: Option<&
     if room.mode == RoomMode::P2p {
         claims.attributes.insert(MODE.to_owned(), "p2p".to_owned());
     }
+    if room.door != DoorRules::default() {
+        claims.attributes.insert(RULES.to_owned(), "1".to_owned());
+    }
     let link = format!("{}/r/{}#t={}", state.origin(host), segment(room.name.as_str()), mint(signer, &claims));
     Ok(Invitation { id, link, expires_at: terms.not_after })
 }
@@ -94,7 +98,8 @@ pub fn admit(state: &AppState, token: &str) -> Result<Admitted, Problem> {
     let signer = state.signer(&invited.tenant).ok_or_else(Problem::internal)?;
     let identity = Identity::new(&format!("{role}-{}", state.random_text(IDENTITY_LEN))).map_err(|_| Problem::internal())?;
     let mut claims = Claims::join(room, identity, String::new(), role, invited.expires_at);
-    claims.attributes.extend(invited.attributes.get_key_value(MODE).map(|(name, mode)| (name.clone(), mode.clone())));
+    let kept = [MODE, RULES].iter().filter_map(|name| invited.attributes.get_key_value(*name));
+    claims.attributes.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
     let token = mint(signer, &claims);
     let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
     Ok(Admitted { grants, token })

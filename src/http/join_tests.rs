@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::http::testing::{Answer, NOW, admin, guest, room, scripted, send};
-use crate::node::request::{Refusal, Reply, RoomMode};
+use crate::node::request::{RULES, Refusal, Reply, RoomMode};
+use crate::room::DoorRules;
 use crate::room::notice::RoomView;
 
 async fn post(router: &Router, path: &str, bearer: Option<&str>, body: String) -> Answer {
@@ -82,4 +83,31 @@ async fn whoever_has_a_token_learns_the_way_in_by_it() {
     let answer = post(&router, "/v1/join", None, serde_json::json!({ "invitation": invitation }).to_string()).await;
     let own = state.keyring().verify(answer.json()["token"].as_str().unwrap(), NOW).unwrap();
     assert_eq!(own.attributes.get(invite::MODE).map(String::as_str), Some("p2p"), "the page knows without asking");
+}
+
+#[tokio::test]
+async fn whoever_has_to_wait_learns_where() {
+    let (state, _) = scripted(|request| match request {
+        Request::Validate { .. } => Ok(Reply::Waiting(RoomMode::P2p)),
+        _ => Ok(Reply::Room(RoomView { door: DoorRules { lobby: true, ..DoorRules::default() }, ..room("r") })),
+    });
+    let router = crate::http::router(state.clone());
+    let body = serde_json::json!({ "invitation": invitation(&router).await }).to_string();
+    let json = post(&router, "/v1/join", None, body).await.json();
+    assert_eq!((json["state"].as_str(), json["mode"].as_str()), (Some("waiting"), Some("p2p")));
+    assert_eq!(json["desk"], "wss://konsil.example/v1/desk");
+    let own = state.keyring().verify(json["token"].as_str().unwrap(), NOW).unwrap();
+    assert!(own.attributes.contains_key(RULES), "such a room is not made on the fly");
+}
+
+#[tokio::test]
+async fn refusals_at_the_door_have_a_problem() {
+    for (refusal, status, slug) in
+        [(Refusal::Locked, 423, "locked"), (Refusal::TooEarly, 409, "too-early"), (Refusal::TurnedAway, 403, "turned-away")]
+    {
+        let (state, _) = scripted(move |_| Err(refusal.clone()));
+        let body = serde_json::json!({ "token": guest() }).to_string();
+        let answer = post(&crate::http::router(state), "/v1/join", None, body).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, slug));
+    }
 }

@@ -15,7 +15,8 @@ use super::paths::segment;
 use super::state::AppState;
 use super::wire::{self, E2ee, Mute, NewInvitation, NewRoom};
 use crate::model::ids::Sid;
-use crate::node::request::{Reply, Request, RoomOrigin, RoomSpec};
+use crate::model::role::Role;
+use crate::node::request::{Refusal, Reply, Request, RoomOrigin, RoomSpec};
 use crate::room::DoorRules;
 
 /// The routes under `/v1`.
@@ -187,6 +188,9 @@ async fn invitation(
 ) -> Result<Response, Problem> {
     let tenant = grants.tenant.clone();
     let terms = invite::terms(&wanted, state.wall().as_secs())?;
+    if !Role::may_invite(Role::of(&grants), wanted.role.into()) {
+        return Err(Refusal::NotAllowed("a role that may invite others than guests").into());
+    }
     let Reply::Room(room) = ask(&state, Request::Invite { grants, room: at.room()? }).await? else {
         return Err(Problem::internal());
     };

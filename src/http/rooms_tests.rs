@@ -83,7 +83,7 @@ async fn rooms_are_made_as_wanted() {
     assert!(grants.room_create && grants.tenant.as_str() == "clinic");
     assert_eq!((spec.mode, spec.require_encryption, spec.origin), (Some(RoomMode::Sfu), Some(false), RoomOrigin::Api));
     assert_eq!((spec.max_participants, spec.empty_timeout_s), (Some(4), Some(60)));
-    assert_eq!(spec.door, crate::room::DoorRules { lobby: true, not_before: Some(5), not_after: Some(9) });
+    assert_eq!(spec.door, DoorRules { lobby: true, not_before: Some(5), not_after: Some(9) });
 }
 
 #[tokio::test]

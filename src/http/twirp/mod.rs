@@ -72,8 +72,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         use Refusal as R;
         let (status, code) = match &refusal {
-            R::NotAllowed(_) => (403, "permission_denied"),
-            R::Waiting | R::TurnedAway => (403, "permission_denied"),
+            R::NotAllowed(_) | R::Waiting | R::TurnedAway => (403, "permission_denied"),
             R::RoomNotFound | R::ParticipantNotFound | R::TrackNotFound | R::ResourceNotFound => (404, "not_found"),
             R::RoomExists => (409, "already_exists"),
             R::RoomFull | R::LimitReached(_) => (429, "resource_exhausted"),
