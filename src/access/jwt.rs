@@ -276,7 +276,7 @@ fn grants(tenant: TenantId, payload: Payload, expires_at: u64) -> Result<Grants,
         return Err(TokenError::Claims("at most 64 attributes are possible"));
     }
     let can_publish = video.can_publish.unwrap_or(true);
-    let grants = Grants {
+    let mut grants = Grants {
         tenant,
         issuer: payload.iss.unwrap_or_default(),
         identity: identity.map_err(|_| TokenError::Claims("sub must have 1 to 256 bytes and no control characters"))?,
@@ -299,6 +299,7 @@ fn grants(tenant: TenantId, payload: Payload, expires_at: u64) -> Result<Grants,
     if grants.room_join && grants.identity.is_none() {
         return Err(TokenError::Claims("sub is needed to join a room"));
     }
+    Role::bind(&mut grants);
     Ok(grants)
 }
 

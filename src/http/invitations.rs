@@ -11,8 +11,9 @@ use super::extract::{At, Authority, Caller, Input};
 use super::invite::{self, Wanted};
 use super::state::AppState;
 use super::wire::{Invitation, KeptInvitations, NewInvitation};
+use crate::model::role::Role;
 use crate::node::invitation::{InvitationReply, InvitationRequest};
-use crate::node::request::{Reply, Request};
+use crate::node::request::{Refusal, Reply, Request};
 
 /// The routes.
 pub fn routes() -> Router<AppState> {
@@ -42,6 +43,9 @@ async fn make(
     Input(wanted): Input<NewInvitation>,
 ) -> Result<Response, Problem> {
     let (room, tenant) = (at.room()?, grants.tenant.clone());
+    if !Role::may_invite(Role::of(&grants), wanted.role.into()) {
+        return Err(Refusal::NotAllowed("a role that may invite others than guests").into());
+    }
     let made = match invite::wanted(&wanted, state.wall().as_secs())? {
         Wanted::ForMany(terms) => {
             let Reply::Room(room) = state.control().request(Request::Invite { grants, room }).await? else {

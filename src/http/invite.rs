@@ -17,7 +17,8 @@ use crate::model::grants::Grants;
 use crate::model::ids::{Identity, InvitationId, RoomId, RoomName, SubjectRef, TenantId};
 use crate::model::secret::Secret;
 use crate::node::invitation::{InvitationBy, InvitationMade, InvitationSpec, Redeem, Redeemed, SEALED_MAX};
-use crate::node::request::RoomMode;
+use crate::node::request::{RULES, RoomMode};
+use crate::room::DoorRules;
 use crate::room::notice::RoomView;
 
 /// Seconds that a link lives unless its maker says otherwise: a day.
@@ -109,6 +110,9 @@ pub fn link(state: &AppState, tenant: &TenantId, room: &RoomView, host: Option<&
     claims.not_before = terms.not_before;
     claims.attributes.insert(INVITATION.to_owned(), FOR_MANY.to_owned());
     tell_mode(&mut claims, room.mode);
+    if room.door != DoorRules::default() {
+        claims.attributes.insert(RULES.to_owned(), "1".to_owned());
+    }
     let link = address(state, host, &room.name, &mint(&signer, &claims));
     Ok(Invitation { id, link: Some(link), tan: None, expires_at: terms.not_after, server_knew: None })
 }
@@ -185,8 +189,9 @@ pub fn admit(state: &AppState, token: &str) -> Result<Invited, Problem> {
         return Ok(Invited::One(Redeem::Link(RoomId { tenant: invited.tenant, name: room.clone() }, id)));
     }
     let identity = Identity::new(&format!("{role}-{}", state.random_text(IDENTITY_LEN))).map_err(|_| Problem::internal())?;
-    let mode = invited.attributes.get_key_value(MODE).map(|(name, mode)| (name.clone(), mode.clone()));
-    sign(state, &invited.tenant, room, (role, identity), invited.expires_at, mode).map(Invited::Many)
+    let kept = [MODE, RULES].iter().filter_map(|name| invited.attributes.get_key_value(*name));
+    let kept = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    sign(state, &invited.tenant, room, (role, identity), invited.expires_at, kept).map(Invited::Many)
 }
 
 /// The token of somebody whom the control core let in by an invitation for one device.
@@ -195,7 +200,9 @@ pub fn admit(state: &AppState, token: &str) -> Result<Invited, Problem> {
 /// If the server has no key of this tenant to sign with.
 pub fn redeemed(state: &AppState, redeemed: Redeemed) -> Result<Admitted, Problem> {
     let Redeemed { room: RoomId { tenant, name }, role, identity, mode, resume, expires_at } = redeemed;
-    let told = (mode == RoomMode::P2p).then(|| (MODE.to_owned(), "p2p".to_owned()));
+    // Such a room is stored: when it is over, nobody makes it anew by joining.
+    let rules = (RULES.to_owned(), "1".to_owned());
+    let told = (mode == RoomMode::P2p).then(|| (MODE.to_owned(), "p2p".to_owned())).into_iter().chain([rules]).collect();
     let admitted = sign(state, &tenant, &name, (role, identity), expires_at, told)?;
     Ok(Admitted { resume, ..admitted })
 }
@@ -206,11 +213,11 @@ fn sign(
     room: &RoomName,
     (role, identity): (Role, Identity),
     expires_at: u64,
-    mode: Option<(String, String)>,
+    told: Vec<(String, String)>,
 ) -> Result<Admitted, Problem> {
     let signer = state.signer(tenant).ok_or_else(Problem::internal)?;
     let mut claims = Claims::join(room, identity, String::new(), role, expires_at);
-    claims.attributes.extend(mode);
+    claims.attributes.extend(told);
     let token = mint(&signer, &claims);
     let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
     Ok(Admitted { grants, token, resume: None })

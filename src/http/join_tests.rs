@@ -5,7 +5,8 @@ use crate::access::role::Role;
 use crate::http::testing::{Answer, NOW, admin, guest, room, scripted, send};
 use crate::model::ids::{Identity, RoomId, RoomName};
 use crate::node::invitation::{InvitationRefusal, Redeemed};
-use crate::node::request::{Refusal, Reply, RoomMode};
+use crate::node::request::{RULES, Refusal, Reply, RoomMode};
+use crate::room::DoorRules;
 use crate::room::notice::RoomView;
 
 async fn post(router: &Router, path: &str, bearer: Option<&str>, body: String) -> Answer {
@@ -181,4 +182,30 @@ async fn the_address_comes_from_the_connection() {
     assert_eq!(answer.status(), 200);
     let Request::Invitation(InvitationRequest::Redeem { address, .. }) = &asked.lock().unwrap()[0] else { panic!() };
     assert_eq!(*address, Some("192.0.2.7".parse().unwrap()), "what a stranger writes into headers is not believed");
+}
+#[tokio::test]
+async fn whoever_has_to_wait_learns_where() {
+    let (state, _) = scripted(|request| match request {
+        Request::Validate { .. } => Ok(Reply::Waiting(RoomMode::P2p)),
+        _ => Ok(Reply::Room(RoomView { door: DoorRules { lobby: true, ..DoorRules::default() }, ..room("r") })),
+    });
+    let router = crate::http::router(state.clone());
+    let body = serde_json::json!({ "invitation": invitation(&router).await }).to_string();
+    let json = post(&router, "/v1/join", None, body).await.json();
+    assert_eq!((json["state"].as_str(), json["mode"].as_str()), (Some("waiting"), Some("p2p")));
+    assert_eq!(json["desk"], "wss://konsil.example/v1/desk");
+    let own = state.keyring().verify(json["token"].as_str().unwrap(), NOW).unwrap();
+    assert!(own.attributes.contains_key(RULES), "such a room is not made on the fly");
+}
+
+#[tokio::test]
+async fn refusals_at_the_door_have_a_problem() {
+    for (refusal, status, slug) in
+        [(Refusal::Locked, 423, "locked"), (Refusal::TooEarly, 409, "too-early"), (Refusal::TurnedAway, 403, "turned-away")]
+    {
+        let (state, _) = scripted(move |_| Err(refusal.clone()));
+        let body = serde_json::json!({ "token": guest() }).to_string();
+        let answer = post(&crate::http::router(state), "/v1/join", None, body).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, slug));
+    }
 }

@@ -79,5 +79,9 @@ async fn harden(mut response: Response) -> Response {
 mod tests;
 
 #[cfg(test)]
+#[path = "roles_tests.rs"]
+mod roles_tests;
+
+#[cfg(test)]
 #[path = "body_tests.rs"]
 mod body_tests;

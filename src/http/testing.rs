@@ -18,6 +18,7 @@ use crate::access::role::Role;
 use crate::config::Crypto;
 use crate::io::control::{ControlCall, ControlHandle};
 use crate::io::tls::{Certificate, Pem};
+use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
 use crate::node::request::{Refusal, Reply, Request, RoomMode};
 use crate::room::notice::{ParticipantState, ParticipantView, Permission, RoomView};
@@ -75,8 +76,20 @@ pub fn admin() -> String {
 
 /// A guest's token for room `r`.
 pub fn guest() -> String {
-    let identity = Identity::new("guest").unwrap();
-    mint(&key(), &Claims::join(&RoomName::new("r").unwrap(), identity, String::new(), Role::Guest, NOW + 60))
+    token("guest", Role::Guest)
+}
+
+/// Somebody's token for room `r`.
+pub fn token(identity: &str, role: Role) -> String {
+    let identity = Identity::new(identity).unwrap();
+    mint(&key(), &Claims::join(&RoomName::new("r").unwrap(), identity, String::new(), role, NOW + 60))
+}
+
+/// What that token allows.
+pub fn grants(identity: &str, role: Role) -> Grants {
+    let mut keyring = Keyring::new();
+    keyring.insert(TenantId::new("clinic").unwrap(), key()).unwrap();
+    keyring.verify(&token(identity, role), NOW).unwrap()
 }
 
 /// A room as the core describes it.

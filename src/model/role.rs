@@ -50,6 +50,24 @@ impl Role {
         attributes.get(ATTRIBUTE)?.parse().ok()
     }
 
+    /// Takes from grants what the role that they name can never do: reception neither speaks nor listens, an observer says
+    /// nothing, and neither is hidden.
+    pub fn bind(grants: &mut Grants) {
+        let role = Self::of(grants);
+        if matches!(role, Some(Self::Reception | Self::Observer)) {
+            grants.can_publish = false;
+            grants.can_publish_data = false;
+            grants.hidden = false;
+            grants.can_subscribe &= role == Some(Self::Observer);
+        }
+    }
+
+    /// Whether somebody in this role may invite somebody in the other one: reception must not make itself a host.
+    #[must_use]
+    pub fn may_invite(by: Option<Self>, whom: Self) -> bool {
+        by != Some(Self::Reception) || matches!(whom, Self::Guest | Self::Reception)
+    }
+
     /// The role that somebody has in `room`, by grants where the token names none.
     #[must_use]
     pub fn shown(grants: &Grants, room: &RoomName) -> Self {

@@ -14,6 +14,9 @@ use crate::room::moderate::Profile;
 use crate::room::notice::{ParticipantView, Permission, RoomView, TrackView};
 use crate::turn::credentials::RelayUser;
 
+/// The attribute of tokens for a room that has rules for its door. When the room is over, they do not make one without.
+pub const RULES: &str = "konsil.rules";
+
 /// One signalling connection, from its WebSocket's opening to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);

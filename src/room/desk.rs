@@ -11,7 +11,7 @@ use crate::model::secret::Secret;
 use crate::model::time::Moment;
 
 use super::bucket::Bucket;
-use super::lobby::{DESK_WINDOW, Door, MISMATCHES_MAX, Person};
+use super::lobby::{DESK_WINDOW, Door, MISMATCHES_MAX, Memory, Person};
 use super::notice::LeaveReason;
 use super::participant::Participant;
 use super::rules::{Effect, JoinError, Room};
@@ -401,6 +401,16 @@ impl Room {
             self.mute(session, None, true, out);
         }
         Ok(())
+    }
+
+    /// Whom it has admitted or turned away, whether it is locked: for the room that takes its place.
+    pub fn take_memory(&mut self) -> Memory {
+        self.lobby.take_memory()
+    }
+
+    /// Takes over what a room before has known.
+    pub fn recall(&mut self, memory: Memory) {
+        self.lobby.recall(memory);
     }
 
     /// Those who wait with an open desk, by identity.

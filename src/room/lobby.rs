@@ -87,6 +87,15 @@ impl Remembered {
     }
 }
 
+/// What a room that begins anew has to know of the one before.
+#[derive(Debug, Default)]
+pub struct Memory {
+    locked: bool,
+    admitted: Remembered,
+    turned_away: Remembered,
+    mismatches: Remembered,
+}
+
 /// What an open door leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -171,6 +180,19 @@ impl Lobby {
         self.turned_away.set(identity, 1);
     }
 
+    pub fn take_memory(&mut self) -> Memory {
+        Memory {
+            locked: self.locked,
+            admitted: std::mem::take(&mut self.admitted),
+            turned_away: std::mem::take(&mut self.turned_away),
+            mismatches: std::mem::take(&mut self.mismatches),
+        }
+    }
+
+    pub fn recall(&mut self, Memory { locked, admitted, turned_away, mismatches }: Memory) {
+        (self.locked, self.admitted, self.turned_away, self.mismatches) = (locked, admitted, turned_away, mismatches);
+    }
+
     pub fn is_turned_away(&self, identity: &Identity) -> bool {
         self.turned_away.get(identity).is_some()
     }
@@ -221,5 +243,40 @@ impl Lobby {
             self.people.iter().filter(|(_, person)| of(person)).map(|(identity, _)| identity.clone()).collect()
         };
         (which(&|person| due(person.lost_until)), which(&|person| person.waiting && due(person.token_ends)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(number: usize) -> Identity {
+        Identity::new(&format!("person-{number}")).unwrap()
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let now = Moment { instant: Instant::now(), wall: Duration::from_secs(1) };
+        let mut lobby = Lobby::new(DoorRules { lobby: true, ..DoorRules::default() }, now);
+        (0..=REMEMBERED_MAX).for_each(|number| lobby.remember_admitted(&person(number)));
+        let door = |lobby: &Lobby, number| lobby.door(&person(number), false, false, now);
+        assert_eq!((door(&lobby, 0), door(&lobby, 1)), (Ok(Door::Lobby), Ok(Door::Room)), "the oldest waits again");
+        (0..=REMEMBERED_MAX).for_each(|number| lobby.turn_away(&person(number)));
+        assert_eq!((door(&lobby, 0), door(&lobby, 1)), (Ok(Door::Lobby), Err(JoinError::TurnedAway)));
+        assert_eq!((0..300).map(|_| lobby.mismatched(&person(1))).max(), Some(u8::MAX));
+        let mut anew = Lobby::new(lobby.rules(), now);
+        anew.recall(lobby.take_memory());
+        assert_eq!((door(&lobby, 1), door(&anew, 1)), (Ok(Door::Lobby), Err(JoinError::TurnedAway)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ends_a_room_within_a_second() {
+        let start = Moment { instant: Instant::now(), wall: Duration::from_secs(1000) };
+        let mut lobby = Lobby::new(DoorRules { not_after: Some(80_001), ..DoorRules::default() }, start);
+        let (due, name) = lobby.end_due(None, Duration::ZERO).unwrap();
+        assert_eq!((due, name), (start.instant + CLOCK_CHECK, "end of the room"));
+        lobby.handle_timeout(Moment { instant: due, wall: Duration::from_secs(80_000) });
+        assert!(!lobby.is_over(Some(start.instant), Duration::ZERO, Moment { instant: due, wall: Duration::from_secs(80_000) }));
+        assert!(lobby.is_over(None, Duration::ZERO, Moment { instant: due, wall: Duration::from_secs(80_001) }));
     }
 }

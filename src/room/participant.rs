@@ -26,8 +26,6 @@ pub(super) struct Track {
 pub(super) struct Participant {
     /// What its token said; its descriptions and what changed since are in the other fields.
     grants: Grants,
-    /// The role that its token names; no later permission goes beyond it.
-    role: Option<Role>,
     pub session: SessionId,
     pub sid: Sid,
     pub identity: Identity,
@@ -65,7 +63,7 @@ pub(super) struct Participant {
 impl Participant {
     pub fn new(joining: Joining, identity: Identity, sid: Sid, joined_at_ms: u64) -> Self {
         let mut grants = joining.grants;
-        let role = Role::of(&grants);
+        Role::bind(&mut grants);
         Self {
             session: joining.session,
             sid,
@@ -73,8 +71,7 @@ impl Participant {
             name: std::mem::take(&mut grants.name),
             metadata: std::mem::take(&mut grants.metadata),
             attributes: std::mem::take(&mut grants.attributes),
-            permission: permission(&grants, joining.layout, role),
-            role,
+            permission: permission(&grants, joining.layout),
             grants,
             layout: joining.layout,
             auto_subscribe: joining.auto_subscribe,
@@ -124,7 +121,15 @@ impl Participant {
         self.grants.can_publish_sources.clone_from(&wanted.sources);
         self.grants.hidden = wanted.hidden;
         self.grants.can_update_own_metadata = wanted.update_metadata;
-        self.permission = permission(&self.grants, self.layout, self.role);
+        self.bind();
+        self.permission = permission(&self.grants, self.layout);
+    }
+
+    /// No permission goes beyond the role, which stands in the attributes.
+    fn bind(&mut self) {
+        std::mem::swap(&mut self.grants.attributes, &mut self.attributes);
+        Role::bind(&mut self.grants);
+        std::mem::swap(&mut self.grants.attributes, &mut self.attributes);
     }
 
     pub fn rights(&self) -> MediaRights {
@@ -202,19 +207,15 @@ impl Participant {
     }
 }
 
-/// What grants allow, by this way in, in this role: reception organises without hearing a word, an observer is seen by all and
-/// says nothing, whatever a token or a moderator allows them.
-fn permission(grants: &Grants, layout: Layout, role: Option<Role>) -> Permission {
-    let (reception, observer) = (role == Some(Role::Reception), role == Some(Role::Observer));
-    let hidden = grants.hidden && !reception && !observer;
+fn permission(grants: &Grants, layout: Layout) -> Permission {
     Permission {
         // WHIP only sends, WHEP only receives, whatever their tokens would allow.
-        subscribe: grants.can_subscribe && layout != Layout::Whip && !reception,
+        subscribe: grants.can_subscribe && layout != Layout::Whip,
         // A track names its publisher to all who receive it, so whoever is not shown has none.
-        publish: grants.can_publish && !hidden && layout != Layout::Whep && !reception && !observer,
-        publish_data: grants.can_publish_data && !reception && !observer,
+        publish: grants.can_publish && !grants.hidden && layout != Layout::Whep,
+        publish_data: grants.can_publish_data,
         sources: grants.can_publish_sources.clone(),
-        hidden,
+        hidden: grants.hidden,
         update_metadata: grants.can_update_own_metadata,
     }
 }

@@ -85,6 +85,11 @@ impl Control {
         self.desks.values().filter(move |desk| desk.grants.issuer == issuer).map(|desk| (desk.room, desk.identity.clone()))
     }
 
+    /// The connections to a room's desk.
+    pub(super) fn desks_at(&self, room: RoomKey) -> Vec<ConnId> {
+        self.desks.iter().filter(|(_, desk)| desk.room == room).map(|(conn, _)| *conn).collect()
+    }
+
     /// A desk's connection is gone. Returns whether it was one.
     pub(super) fn desk_closed(&mut self, conn: ConnId, now: Moment) -> bool {
         let Some(desk) = self.desks.remove(&conn) else { return false };
@@ -102,10 +107,15 @@ impl Control {
             }
             DeskSaid::Leave => {
                 self.with_room(desk.room, |room, _, out| room.send_away(&desk.identity, Bye::Left, now, out));
+                let room = self.rooms.get(&desk.room).map(|entry| entry.room.id().clone());
+                let writes = room.map(|room| self.invitation_admitted(&room, &desk.identity, false, now)).unwrap_or_default();
+                if !writes.is_empty() {
+                    self.persist(writes, Waiting::Forget);
+                }
                 Ok(())
             }
             order if self.rooms.get(&desk.room).is_some_and(|entry| desk.grants.may_moderate(&entry.room.id().name)) => {
-                self.order(desk.room, &desk.grants, order, Answer::Desk(conn), now)
+                self.order(desk.room, &desk.grants, &order, Answer::Desk(conn), now)
             }
             _ => Err(DeskFault::NotModerator),
         };
@@ -115,8 +125,8 @@ impl Control {
     }
 
     /// Carries a moderator's order out; an admission only once it is written down.
-    fn order(&mut self, key: RoomKey, by: &Grants, order: DeskSaid, answer: Answer, now: Moment) -> Result<(), DeskFault> {
-        let (event, whom) = match &order {
+    fn order(&mut self, key: RoomKey, by: &Grants, order: &DeskSaid, answer: Answer, now: Moment) -> Result<(), DeskFault> {
+        let (event, whom) = match order {
             DeskSaid::Admit(identity) => return self.ask_admission(key, by, identity, answer, now),
             DeskSaid::End => return self.end_room(key, by, now),
             DeskSaid::Mismatch(identity) => return self.mismatched(key, by, identity, now),
@@ -137,7 +147,7 @@ impl Control {
         };
         let mut result = Err(DeskFault::NoSuchPerson);
         self.with_room(key, |room, _, out| {
-            result = match &order {
+            result = match order {
                 DeskSaid::Refuse(_) => room.refuse(whom, now, out),
                 DeskSaid::PutBack(_) => room.put_back(whom, now, out),
                 DeskSaid::Remove(_) => room.turn_away(whom, Bye::Removed, now, out),
@@ -212,28 +222,41 @@ impl Control {
             LobbyAction::Refuse => DeskSaid::Refuse(identity),
             LobbyAction::PutBack => DeskSaid::PutBack(identity),
         };
-        self.order(key, grants, order, Answer::Caller(caller), now).map_err(refusal_of_fault)?;
+        self.order(key, grants, &order, Answer::Caller(caller), now).map_err(refusal_of_fault)?;
         Ok((action != LobbyAction::Admit).then_some(Reply::Done))
     }
 
     /// Locks a room, or opens it again, asked by HTTP.
     pub(super) fn lock(&mut self, caller: Caller, grants: &Grants, name: &RoomName, locked: bool, now: Moment) -> Result<Reply, Refusal> {
         let (key, _) = self.moderated(grants, name)?;
-        self.order(key, grants, DeskSaid::Lock(locked), Answer::Caller(caller), now).map_err(refusal_of_fault)?;
+        self.order(key, grants, &DeskSaid::Lock(locked), Answer::Caller(caller), now).map_err(refusal_of_fault)?;
         Ok(Reply::Done)
     }
 
     /// Writes down what happened, without waiting for it.
     pub(super) fn write_down(&mut self, key: RoomKey, by: Option<&Grants>, event: AuditEvent, whom: Option<&Identity>, now: Moment) {
+        let writes = self.entries(key, by, event, whom, now);
+        if !writes.is_empty() {
+            self.persist(writes, Waiting::Forget);
+        }
+    }
+
+    /// What is to be written of what happened.
+    pub(super) fn entries(
+        &mut self,
+        key: RoomKey,
+        by: Option<&Grants>,
+        event: AuditEvent,
+        whom: Option<&Identity>,
+        now: Moment,
+    ) -> Vec<Write> {
         let mut writes: Vec<Write> = self.audit(key, by, event, whom, now).into_iter().collect();
         let ends_admission = matches!(event, AuditEvent::LobbyRefused | AuditEvent::LobbyPutBack | AuditEvent::Removed);
         let id = self.rooms.get(&key).map(|entry| entry.room.id().clone());
         if let Some((id, identity)) = id.zip(whom).filter(|_| ends_admission) {
             writes.extend(self.invitation_admitted(&id, identity, false, now));
         }
-        if !writes.is_empty() {
-            self.persist(writes, Waiting::Forget);
-        }
+        writes
     }
 
     fn audit(&self, key: RoomKey, by: Option<&Grants>, event: AuditEvent, whom: Option<&Identity>, now: Moment) -> Option<Write> {

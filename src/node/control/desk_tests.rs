@@ -406,9 +406,9 @@ fn a_lost_desk_keeps_its_place_for_a_while() {
     scene.now = scene.now.after(Duration::from_secs(19));
     scene.feed(ControlInput::Timeout);
     let since = |outputs: &[ControlOutput]| {
-        let lists =
+        let mut lists =
             told(outputs, host).into_iter().filter_map(|notice| if let DeskNotice::People(people) = notice { Some(people) } else { None });
-        lists.last().unwrap().iter().find(|person| person.waiting).map(|person| person.since)
+        lists.next_back().unwrap().iter().find(|person| person.waiting).map(|person| person.since)
     };
     let (again, outputs) = scene.desk(role("guest", Role::Guest));
     assert_eq!(since(&outputs), Some(START));
@@ -456,7 +456,7 @@ fn rooms_begin_and_end_in_their_time() {
     // An empty room waits for its beginning before it counts.
     make(&mut scene, DoorRules { not_before: Some(START + 5000), ..DoorRules::default() }).unwrap();
     for (second, rooms) in [(5059, 1), (5060, 0)] {
-        scene.now = Moment { wall: Duration::from_secs(START + second), instant: scene.now.instant + Duration::from_secs(60) };
+        scene.now = Moment { wall: Duration::from_secs(START + second), instant: scene.now.instant + Duration::from_mins(1) };
         scene.feed(ControlInput::Timeout);
         assert_eq!(scene.control.stats().rooms, rooms);
     }
@@ -475,7 +475,7 @@ fn somebody_at_the_desk_keeps_the_room() {
     assert_eq!(scene.control.stats().rooms, 0);
     let mut scene = Scene::new(RoomMode::Sfu);
     let guest = scene.open("guest", Role::Guest);
-    scene.now = scene.now.after(Duration::from_secs(3600));
+    scene.now = scene.now.after(Duration::from_hours(1));
     assert_eq!(bye(&scene.feed(ControlInput::Timeout), guest), Some(Bye::Expired), "the token would open nothing any more");
     let host = scene.desk(role("host", Role::Host)).0.unwrap();
     assert_eq!(bye(&scene.feed(ControlInput::Shutdown), host), Some(Bye::Shutdown));
@@ -514,9 +514,9 @@ fn desks_are_bounded() {
     }
     let outputs = scene.say(host, DeskSaid::Admit(person("guest-9")));
     assert_eq!(told(&outputs, host), [&DeskNotice::Refused(DeskFault::Full)], "as many as the room takes");
-    (1..STAFF_MAX).for_each(|number| {
+    for number in 1..STAFF_MAX {
         scene.open(&format!("host-{number}"), Role::Host);
-    });
+    }
     assert_eq!(scene.desk(role("one more", Role::Host)).0, Err(Refusal::RoomFull));
     scene.control.config.sessions_max = scene.control.desks.len();
     assert_eq!(scene.desk(role("guest-9", Role::Guest)).0, Err(Refusal::LimitReached("desks")));
@@ -558,3 +558,37 @@ fn media_by_every_way_wait() {
     let grants = role("watcher", Role::Observer);
     assert_eq!(scene.join(grants, Layout::Single).0, Err(Refusal::Waiting), "observers wait as well");
 }
+
+#[test]
+fn a_fault_forgets_no_admission() {
+    let mut scene = Scene::new(RoomMode::Sfu);
+    let (guest, host) = (scene.open("guest", Role::Guest), scene.open("host", Role::Host));
+    scene.open("other", Role::Guest);
+    scene.say(host, DeskSaid::Admit(person("guest")));
+    scene.write(Written::Durably);
+    scene.say(host, DeskSaid::Refuse(person("other")));
+    scene.say(host, DeskSaid::Lock(true));
+    let key = *scene.control.rooms.keys().next().unwrap();
+    scene.control.with_room(key, |_, _, _| panic!("on purpose"));
+    assert_eq!(bye(&scene.feed(ControlInput::Timeout), guest), Some(Bye::Shutdown));
+    assert!(scene.control.desks.is_empty());
+    assert!(scene.join(role("guest", Role::Guest), Layout::Single).0.is_ok());
+    assert_eq!(scene.desk(role("other", Role::Guest)).0, Err(Refusal::TurnedAway));
+    assert_eq!(scene.desk(role("newcomer", Role::Guest)).0, Err(Refusal::Locked));
+}
+
+#[test]
+fn a_room_with_rules_is_not_made_anew_without_them() {
+    let mut scene = Scene::new(RoomMode::Sfu);
+    let mut invited = role("guest", Role::Guest);
+    invited.attributes.insert(crate::node::request::RULES.to_owned(), "1".to_owned());
+    assert!(scene.desk(invited.clone()).0.is_ok());
+    let host = scene.open("host", Role::Host);
+    scene.say(host, DeskSaid::End);
+    assert_eq!(scene.desk(invited.clone()).0, Err(Refusal::RoomNotFound));
+    assert_eq!(scene.join(invited, Layout::Single).0, Err(Refusal::RoomNotFound));
+    assert!(scene.join(role("guest", Role::Guest), Layout::Single).0.is_ok(), "tokens of LiveKit applications make it");
+}
+
+#[path = "roles_tests.rs"]
+mod roles;

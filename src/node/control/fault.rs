@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::model::chance::Chance;
 use crate::model::ids::{RoomKey, SessionId};
 use crate::model::time::Moment;
+use crate::node::request::ConnId;
 use crate::room::media::MediaCommand;
 use crate::room::notice::LeaveReason;
 use crate::room::{Effect, Room};
@@ -38,7 +39,9 @@ impl Control {
 
     /// A room is lost to a fault of ours: its clients come back, to a fresh room with the same rules.
     pub(super) fn fault(&mut self, key: RoomKey, now: Moment) {
-        let Some(entry) = self.rooms.get(&key) else { return };
+        let Some(entry) = self.rooms.get_mut(&key) else { return };
+        // What was half done is not in it: each order ends with its entry there.
+        let memory = entry.room.take_memory();
         let (metadata, worker, stored) = (entry.room.view().metadata, entry.worker, entry.stored);
         let record = entry.record.clone();
         if catch_unwind(AssertUnwindSafe(|| self.close_room(key, LeaveReason::MediaFailure))).is_err() {
@@ -47,7 +50,15 @@ impl Control {
         // A room that panicked may have lost count of its own.
         let left: Vec<SessionId> = self.sessions.iter().filter(|(_, room)| **room == key).map(|(session, _)| *session).collect();
         left.into_iter().for_each(|session| self.end(session));
-        self.open(&record, metadata, stored, now);
+        let desks: Vec<ConnId> = self.desks_at(key);
+        for conn in desks {
+            self.desks.remove(&conn);
+            self.out.push_back(ControlOutput::HangUp(conn));
+        }
+        let anew = self.open(&record, metadata, stored, now);
+        if let Some(entry) = self.rooms.get_mut(&anew) {
+            entry.room.recall(memory);
+        }
     }
 }
 
@@ -61,7 +72,6 @@ mod tests {
     use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
     use crate::access::role::Role;
     use crate::model::ids::{Identity, RoomName, TenantId};
-    use crate::node::request::ConnId;
     use crate::room::notice::{LeaveAction, Notice};
 
     fn core() -> Control {

@@ -4,7 +4,7 @@ use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, WorkerIndex};
 use crate::model::time::Moment;
-use crate::node::request::{ConnId, Connect, Connected, Refusal};
+use crate::node::request::{ConnId, Connect, Connected, RULES, Refusal};
 use crate::room::command::{Joining, Layout, Signal};
 use crate::turn::credentials::RelayUser;
 
@@ -66,7 +66,8 @@ impl Control {
         if grants.identity.is_none() {
             return Err(Refusal::NotAllowed("an identity (sub)"));
         }
-        if self.find(grants, &room).is_none() && !self.config.auto_create {
+        let can_be_made = self.config.auto_create && !grants.attributes.contains_key(RULES);
+        if !can_be_made && self.find(grants, &room).is_none() {
             return Err(Refusal::RoomNotFound);
         }
         Ok(room)

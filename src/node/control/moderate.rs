@@ -2,6 +2,7 @@
 
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, Sid};
+use crate::model::role::Role;
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply};
 use crate::room::Room;
@@ -61,6 +62,9 @@ impl Control {
     pub(super) fn send_data(&mut self, grants: &Grants, name: &RoomName, message: DataMessage) -> Result<Reply, Refusal> {
         let (key, room) = self.moderated(grants, name)?;
         through_server(room)?;
+        if Role::of(grants) == Some(Role::Reception) {
+            return Err(Refusal::NotAllowed("a role that may publish"));
+        }
         if message.payload.len() > DATA_MAX {
             return Err(Refusal::Invalid("data must have at most 61440 bytes"));
         }

@@ -41,17 +41,17 @@ impl Control {
             Request::Admission { grants, room, identity, action } => self.admission(caller, &grants, &room, (identity, action), now),
             Request::Lock { grants, room, locked } => self.lock(caller, &grants, &room, locked, now).map(Some),
             Request::Whip { .. } | Request::Whep { .. } => self.enter_by_request(caller, request, now).map(|()| None),
+            Request::RemoveParticipant { grants, room, identity } => {
+                self.remove_participant(caller, &grants, &room, &identity, now).map(|()| None)
+            }
+            Request::Mute { grants, room, identity, track, muted } => {
+                self.mute(caller, &grants, &room, &identity, (track.as_ref(), muted), now).map(|()| None)
+            }
             Request::ChangeMedia { grants, room, of, resource, condition, fragment } => {
                 let session = self.own_media(&grants, &room, of.as_ref(), &resource);
                 session.and_then(|(key, session)| self.change_media(caller, key, session, &condition, fragment, now))
             }
-            other => {
-                let entry = recorded(&other, now);
-                let reply = self.at_once(other, now)?;
-                let Some(entry) = entry else { return Ok(Some(reply)) };
-                self.persist(vec![entry], Waiting::Answer(caller, reply));
-                Ok(None)
-            }
+            other => self.at_once(other, now).map(Some),
         }
     }
 
@@ -96,8 +96,6 @@ impl Control {
                 self.moderated(&grants, &room).map(|(_, room)| Reply::Participants(room.participants()))
             }
             Request::Participant { grants, room, identity } => self.participant(&grants, &room, &identity),
-            Request::RemoveParticipant { grants, room, identity } => self.remove_participant(&grants, &room, &identity, now),
-            Request::Mute { grants, room, identity, track, muted } => self.mute(&grants, &room, &identity, (track.as_ref(), muted), now),
             Request::UpdateParticipant { grants, room, identity, profile, permission } => {
                 self.update_participant(&grants, &room, &identity, (profile, permission.as_ref()), now)
             }
@@ -118,6 +116,8 @@ impl Control {
             | Request::Revoke { .. }
             | Request::Retention { .. }
             | Request::Operate(_)
+            | Request::RemoveParticipant { .. }
+            | Request::Mute { .. }
             | Request::Invitation(_)
             | Request::Whip { .. }
             | Request::Whep { .. }
@@ -197,24 +197,33 @@ impl Control {
         found.map(|participant| Reply::Participants(vec![participant])).ok_or(Refusal::ParticipantNotFound)
     }
 
-    fn remove_participant(&mut self, grants: &Grants, name: &RoomName, identity: &Identity, now: Moment) -> Result<Reply, Refusal> {
+    fn remove_participant(
+        &mut self,
+        caller: Caller,
+        grants: &Grants,
+        name: &RoomName,
+        identity: &Identity,
+        now: Moment,
+    ) -> Result<(), Refusal> {
         let (key, room) = self.moderated(grants, name)?;
         if !room.is_there(identity) {
             return Err(Refusal::ParticipantNotFound);
         }
         self.with_room(key, |room, _, out| room.send_away(identity, Bye::Removed, now, out));
-        self.write_down(key, Some(grants), AuditEvent::Removed, Some(identity), now);
-        Ok(Reply::Done)
+        let writes = self.entries(key, Some(grants), AuditEvent::Removed, Some(identity), now);
+        self.persist(writes, Waiting::Answer(caller, Reply::Done));
+        Ok(())
     }
 
     fn mute(
         &mut self,
+        caller: Caller,
         grants: &Grants,
         name: &RoomName,
         identity: &Identity,
         (track, muted): (Option<&Sid>, bool),
         now: Moment,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<(), Refusal> {
         let (key, _, session) = self.someone(grants, name, identity)?;
         if !muted {
             // Nobody opens another person's microphone or camera, least of all in a consultation.
@@ -225,8 +234,9 @@ impl Control {
         if track.is_some() && tracks.is_empty() {
             return Err(Refusal::TrackNotFound);
         }
-        self.write_down(key, Some(grants), AuditEvent::Muted, Some(identity), now);
-        Ok(Reply::Tracks(tracks))
+        let writes = self.entries(key, Some(grants), AuditEvent::Muted, Some(identity), now);
+        self.persist(writes, Waiting::Answer(caller, Reply::Tracks(tracks)));
+        Ok(())
     }
 }
 
@@ -234,14 +244,4 @@ impl Control {
 fn administers(grants: &Grants) -> Result<(), Refusal> {
     let all = grants.room_create && grants.room_list && grants.room_admin && grants.room.is_none();
     if all { Ok(()) } else { Err(Refusal::NotAllowed("roomCreate, roomList with roomAdmin for no room")) }
-}
-
-/// What goes on record when this is done, before its caller hears of it.
-fn recorded(request: &Request, now: Moment) -> Option<Write> {
-    let (event, grants, room) = match request {
-        Request::RemoveParticipant { grants, room, .. } => (AuditEvent::Removed, grants, room),
-        Request::Mute { grants, room, .. } => (AuditEvent::Muted, grants, room),
-        _ => return None,
-    };
-    Some(audit::by(event, grants, Some(room), now))
 }
