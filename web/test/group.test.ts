@@ -101,6 +101,40 @@ describe('people with a link', () => {
     expect(desk.group.code).toBeUndefined();
   });
 
+  it('refuse keys from somebody who has none to give, and come together again', async () => {
+    const hall = new Hall();
+    const [ada, bob, eve] = [hall.enter('ada', 'host', { link }), hall.enter('bob', 'guest', { link }), hall.enter('ann', 'guest', { link })];
+    await hall.deliver();
+    // She thinks that the host has left, and that keys are hers to give.
+    hall.lies.set('ann', (people) => people.filter(({ identity }) => identity !== 'ada'));
+    hall.tell();
+    await hall.pass(3);
+    expect(eve.key).not.toBe(ada.key);
+    agreed(ada, bob);
+    expect(had(bob).has(eve.key ?? '')).toBe(false);
+    hall.lies.clear();
+    hall.tell();
+    await hall.pass(3);
+    agreed(ada, bob, eve);
+  });
+
+  it('come together when two gave keys at once', async () => {
+    const hall = new Hall();
+    const names = ['ada', 'ben', 'cem', 'dan'];
+    for (const name of names) {
+      const half = names.indexOf(name) % 2;
+      hall.lies.set(name, (people) => people.filter(({ identity }) => names.indexOf(identity) % 2 === half));
+    }
+    const [ada, ben, cem, dan] = names.map((name) => hall.enter(name, 'host', { link })) as [Visitor, Visitor, Visitor, Visitor];
+    await hall.pass(5);
+    agreed(ada, cem);
+    agreed(ben, dan);
+    hall.lies.clear();
+    hall.tell();
+    await hall.pass(5);
+    agreed(ada, ben, cem, dan);
+  });
+
   it('have no key where nobody may speak', async () => {
     const hall = new Hall();
     const bob = hall.enter('bob', 'observer', { link });

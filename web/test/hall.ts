@@ -26,6 +26,8 @@ export class Hall {
   readonly seen: Letter[] = [];
   /** What the server does with a message; nothing for one that it loses. */
   relay = (letter: Letter): Letter[] => [letter];
+  /** What the server tells somebody in place of the truth. */
+  readonly lies = new Map<string, (people: Person[]) => Person[]>();
   private letters: Letter[] = [];
   private news = new Map<string, (() => void)[]>();
 
@@ -65,6 +67,15 @@ export class Hall {
     this.letters.push(...this.relay(letter));
   }
 
+  /** News of who is there come to each in their order, but to one earlier than to another. */
+  tell(): void {
+    for (const [identity, visitor] of this.guests) {
+      const truth = this.listFor(visitor.person);
+      const list = this.lies.get(identity)?.(truth) ?? truth;
+      this.news.set(identity, [...(this.news.get(identity) ?? []), () => visitor.sees?.(list)]);
+    }
+  }
+
   /** Delivers in any order until nobody says anything any more. */
   async deliver(most = 20_000): Promise<void> {
     for (let count = 0; count < most; count++) {
@@ -100,14 +111,6 @@ export class Hall {
     if (rest.length > 0) this.news.set(identity, rest);
     else this.news.delete(identity);
     first?.();
-  }
-
-  /** News of who is there come to each in their order, but to one earlier than to another. */
-  private tell(): void {
-    for (const [identity, visitor] of this.guests) {
-      const list = this.listFor(visitor.person);
-      this.news.set(identity, [...(this.news.get(identity) ?? []), () => visitor.sees?.(list)]);
-    }
   }
 
   private listFor(viewer: Person): Person[] {

@@ -1,7 +1,7 @@
 import { type Bytes, digest, random, same } from './bytes';
 import type { Channel } from './channel';
 import { type Member, type Peer, byRank } from './circle';
-import { type Entry, EPOCH_KEY, type Inner, LAST_EPOCH, sorted } from './wire';
+import { type Entry, EPOCH_KEY, type Inner, LAST_EPOCH, MARK, sorted } from './wire';
 
 type Handed = Extract<Inner, { type: 'epoch' }>;
 
@@ -32,6 +32,7 @@ export class Epochs {
   /** The highest number that anybody who is known has spoken of. */
   private highest = 0;
   private made: { set: Bytes; at: number; again: number; missing: Set<string> } | undefined;
+  private told: { to: string; epoch: Epoch; at: number } | undefined;
   /** The last key from each who, as far as one knows, has none to give: that somebody else left may not have been heard yet. */
   private readonly held = new Map<string, Handed>();
   private began: number | undefined;
@@ -52,7 +53,7 @@ export class Epochs {
       }
     }
     if (circle.distributor() === circle.self.identity) await this.distribute(tick);
-    else this.made = undefined;
+    else await this.follow(tick);
   }
 
   /** Takes a key that somebody who is known has handed over. */
@@ -68,13 +69,32 @@ export class Epochs {
       this.adopt({ number: handed.epoch, key: handed.key, entries: handed.entries, by: { role, identity } });
     }
     // Also in reply to old news: whoever hands out keys must know how far the others are.
-    if (this.current) await this.channel.whisper(from, { type: 'at', epoch: this.current.number });
+    await this.tell(from);
   }
 
   /** Hears how far somebody is. */
-  at(from: Peer, epoch: number): void {
-    if (!this.hears(epoch)) return;
-    if (epoch === this.current?.number) this.made?.missing.delete(from.identity);
+  at(from: Peer, { epoch, mark }: Extract<Inner, { type: 'at' }>): void {
+    if (!this.hears(epoch) || epoch !== this.current?.number) return;
+    if (same(mark, markOf(this.current))) this.made?.missing.delete(from.identity);
+    // Somebody else has given another key by the same number.
+    else this.highest = Math.max(this.highest, epoch + 1);
+  }
+
+  /** Lets whoever gives keys know, if one has a key from somebody else. */
+  private async follow(tick: number): Promise<void> {
+    this.made = undefined;
+    const { circle } = this.channel;
+    const giver = circle.peer(circle.distributor() ?? '');
+    const { current, told } = this;
+    if (!giver || !current || current.by.identity === giver.identity) return;
+    if (told?.to === giver.identity && told.epoch === current && tick < told.at + AGAIN) return;
+    this.told = { to: giver.identity, epoch: current, at: tick };
+    await this.tell(giver);
+  }
+
+  private async tell(to: Peer): Promise<void> {
+    const { current } = this;
+    if (current) await this.channel.whisper(to, { type: 'at', epoch: current.number, mark: markOf(current) });
   }
 
   private hears(epoch: number): boolean {
@@ -133,4 +153,8 @@ export class Epochs {
     this.current = epoch;
     this.changed(epoch);
   }
+}
+
+function markOf({ key }: Epoch): Bytes {
+  return digest('konsil epoch', key).slice(0, MARK);
 }

@@ -201,7 +201,7 @@ export class Group {
       case 'epoch':
         return this.epochs.take(peer, inner);
       case 'at':
-        return this.epochs.at(peer, inner.epoch);
+        return this.epochs.at(peer, inner);
       case 'note':
         return this.listener.onNote?.(peer.identity, inner.text);
     }

@@ -6,6 +6,8 @@ import type { Place } from './practice';
 import { KEY, derive } from './seal';
 import { NAME, type ProofKind } from './wire';
 
+const MOST_PAIRS = 128;
+
 /** Somebody by identity and public key. */
 export interface Party {
   identity: string;
@@ -17,6 +19,8 @@ export class Self implements Party {
   readonly key: Bytes;
   private readonly secret: Uint8Array;
   private readonly place: Bytes;
+  /** Common secrets with others, by identity: the computation is the dearest of all here. */
+  private readonly pairs = new Map<string, { key: Uint8Array; pair: Bytes | undefined }>();
 
   constructor(
     readonly identity: string,
@@ -30,13 +34,12 @@ export class Self implements Party {
 
   /** What only the holders of both secret keys can know, the same for both; `undefined` for a key that could hide nothing. */
   pair(other: Party): Bytes | undefined {
-    let shared: Uint8Array;
-    try {
-      shared = x25519.getSharedSecret(this.secret, other.key);
-    } catch {
-      return undefined;
-    }
-    return derive(shared, KEY, 'konsil pair', this.place, ...inOrder(this, other));
+    const before = this.pairs.get(other.identity);
+    if (before && same(before.key, other.key)) return before.pair;
+    const pair = this.agree(other);
+    if (this.pairs.size >= MOST_PAIRS) this.pairs.clear();
+    this.pairs.set(other.identity, { key: other.key, pair });
+    return pair;
   }
 
   /** Shows `to` that oneself knows `secret`, and that both keys are those of today. */
@@ -46,6 +49,16 @@ export class Self implements Party {
 
   checks(proof: Uint8Array, secret: Uint8Array, kind: ProofKind, from: Party): boolean {
     return same(proof, this.proof(secret, kind, from, this));
+  }
+
+  private agree(other: Party): Bytes | undefined {
+    let shared: Uint8Array;
+    try {
+      shared = x25519.getSharedSecret(this.secret, other.key);
+    } catch {
+      return undefined;
+    }
+    return derive(shared, KEY, 'konsil pair', this.place, ...inOrder(this, other));
   }
 
   private proof(secret: Uint8Array, kind: ProofKind, from: Party, to: Party): Bytes {

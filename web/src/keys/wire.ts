@@ -16,6 +16,7 @@ export const MOST_MEMBERS = 48;
 /** Epochs and the numbers of lists. No room lives to see the last one. */
 export const LAST_EPOCH = 2 ** 47;
 const NUMBER = 6;
+export const MARK = 8;
 const MOST_PROOFS = 2;
 const LONGEST_NOTE = 1024;
 
@@ -51,7 +52,7 @@ export interface Entry {
 export type Inner =
   | { type: 'roster'; number: number; entries: Entry[] }
   | { type: 'epoch'; epoch: number; key: Bytes; entries: Entry[] }
-  | { type: 'at'; epoch: number }
+  | { type: 'at'; epoch: number; mark: Bytes }
   | { type: 'note'; text: Bytes };
 
 const TYPES: Message['type'][] = ['hello', 'ask', 'answer', 'confirm', 'confirmed', 'refuse', 'sealed'];
@@ -129,7 +130,7 @@ function innerContent(inner: Inner): Bytes {
     case 'epoch':
       return joined(number(inner.epoch), inner.key, list(inner.entries));
     case 'at':
-      return number(inner.epoch);
+      return joined(number(inner.epoch), inner.mark);
     case 'note':
       return joined(inner.text);
   }
@@ -142,7 +143,7 @@ function readInnerContent(type: Inner['type'] | undefined, reader: Reader): Inne
     case 'epoch':
       return { type, epoch: reader.number(), key: reader.take(EPOCH_KEY), entries: entries(reader) };
     case 'at':
-      return { type, epoch: reader.number() };
+      return { type, epoch: reader.number(), mark: reader.take(MARK) };
     case 'note': {
       const text = reader.rest();
       if (text.length > LONGEST_NOTE) throw new Malformed();
