@@ -46,6 +46,11 @@ export class Greeting {
     }
   }
 
+  /** Greets somebody once more, but only once in a tick. */
+  again(peer: Peer): void {
+    if (peer.greetedAt !== this.tick) this.greet(peer, true);
+  }
+
   greet(peer: Peer, wants: boolean): void {
     const { self } = this.channel.circle;
     peer.greeted = peer.claim;

@@ -189,7 +189,8 @@ export class Group {
         return this.asking?.refuse(peer, message);
       case 'sealed': {
         const inner = await this.channel.hear(peer, message);
-        return inner && this.overhear(peer, inner);
+        // Either of both knows the other by a key of yesterday.
+        return inner ? this.overhear(peer, inner) : this.greeting.again(peer);
       }
     }
   }
