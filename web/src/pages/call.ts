@@ -7,6 +7,7 @@ import { Nameplates } from '../call/nameplates';
 import { type EndReason, reasonOfDisconnect, reasonOfFailure } from '../call/reasons';
 import { createSession } from '../call/session';
 import { Stage } from '../call/stage';
+import { fixedKey } from '../keys/keyring';
 import type { Key } from '../link';
 import type { Ticket } from '../room';
 import type { StringKey } from '../strings';
@@ -39,13 +40,14 @@ async function sfuPage(
   setup: Setup,
   entry: Admission,
 ): Promise<EndReason> {
-  const session = await createSession(ticket.key, setup);
+  const session = await createSession(fixedKey(ticket.key), setup);
   const { room } = session;
   const grid = new Grid();
   const names: Nameplates = new Nameplates(room, setup.name, (identity) => stage.showIdentity(identity));
   const stage = new Stage(room, grid, () => names);
   shell.show(callView(shell, room, ticket, grid));
   followConnection(shell, room);
+  session.onUndecipherable(() => shell.alert('call.undecipherable'));
   const ended = endOf(room);
   const signalled = rememberSignal(room);
   const redraw = new MutationObserver(() => stage.showAll());
@@ -108,8 +110,7 @@ function followConnection(shell: Shell, room: Room): void {
     .on(RoomEvent.Reconnected, () => {
       shell.status('reconnected');
       setTimeout(() => room.state === ConnectionState.Connected && shell.status('connected'), 4000);
-    })
-    .on(RoomEvent.EncryptionError, () => shell.alert('call.undecipherable'));
+    });
 }
 
 function endOf(room: Room): Promise<EndReason> {
