@@ -268,7 +268,12 @@ export const strings = {
     de: 'Bild und Ton kommen nicht durch Ihr Netzwerk',
     en: 'Picture and sound do not get through your network',
   },
+  'end.insecure': { de: 'Die Verbindung war nicht sicher', en: 'The connection was not secure' },
   'end.lost': { de: 'Die Verbindung ist abgebrochen', en: 'The connection was lost' },
+  'end.helpInsecure': {
+    de: 'Vielleicht hat sich jemand dazwischengeschaltet. Bild und Ton wurden nicht übertragen. Bitte rufen Sie in der Praxis an.',
+    en: 'Somebody may have come in between. No picture or sound was sent. Please call your practice by telephone.',
+  },
   'end.helpNewLink': { de: 'Bitte fragen Sie nach einem neuen Link.', en: 'Please ask for a new link.' },
   'end.helpRetry': {
     de: 'Sie können es gleich noch einmal versuchen.',

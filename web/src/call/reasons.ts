@@ -12,6 +12,7 @@ export type EndReason =
   | 'shutdown'
   | 'unreachable'
   | 'media'
+  | 'insecure'
   | 'lost';
 
 interface Advice {
@@ -27,6 +28,8 @@ export function adviceFor(reason: EndReason): Advice {
     case 'removed':
     case 'closed':
       return { help: 'end.helpClose', rejoin: false };
+    case 'insecure':
+      return { help: 'end.helpInsecure', rejoin: true };
     case 'left':
     case 'replaced':
       return { help: 'end.helpClose', rejoin: true };

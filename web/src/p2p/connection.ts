@@ -36,6 +36,8 @@ export class Connection {
   private ignoring = false;
   private answering = false;
   private readonly headstart = new Headstart();
+  /** The other person's certificate, which stays the same as long as the connection. */
+  private certificate: string | undefined;
   /** Messages are taken one after the other. */
   private turn: Promise<void> = Promise.resolve();
 
@@ -202,10 +204,13 @@ export class Connection {
     this.ignoring = !this.polite && collision;
     if (this.ignoring) return;
     // Without exactly one certificate no code could vouch for it.
-    if (fingerprintOf(description.sdp ?? '') === undefined) throw new Error('no single fingerprint');
+    const certificate = fingerprintOf(description.sdp ?? '');
+    if (certificate === undefined) throw new Error('no single fingerprint');
+    if (certificate !== (this.certificate ?? certificate)) throw new Error('another certificate');
     this.answering = description.type === 'answer';
     try {
       await pc.setRemoteDescription(this.understood(description));
+      this.certificate = certificate;
     } finally {
       this.answering = false;
     }

@@ -6,6 +6,7 @@ import { withKey } from '../link';
 import { P2pCall, type Standing } from '../p2p/call';
 import type { Slot } from '../p2p/connection';
 import { Player } from '../p2p/player';
+import { knownSecret } from '../p2p/vouching';
 import type { Ticket } from '../room';
 import { readClaims } from '../token';
 import { h } from '../ui/dom';
@@ -32,7 +33,7 @@ const STATUS: Record<Standing, StatusState> = {
 export async function p2pPage(shell: Shell, ticket: Ticket, setup: Setup, entry: Admission): Promise<EndReason> {
   keepPlace(ticket, entry);
   const certificate = await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' } as EcKeyGenParams);
-  const call = new P2pCall(entry, setup, certificate);
+  const call = new P2pCall(entry, setup, certificate, ticket.key && knownSecret(ticket.key));
   window.konsil = { p2p: call };
   const view = new View(shell, call, ticket, entry, setup);
   try {
@@ -145,7 +146,7 @@ class View {
     const { presence } = this.call;
     const tile = this.grid.tile(PARTNER, false);
     const name = presence?.name || text('call.guest', { n: 1 });
-    const play = (slot: Slot, on = true) => this.player.of(on ? this.call.connection?.track(slot) : undefined);
+    const play = (slot: Slot, on = true) => this.player.of(on ? this.call.heard(slot) : undefined);
     tile.setName(name);
     tile.setVideo(play('camera', presence?.camera));
     tile.setAudio(play('microphone'));
