@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type PairSecret, Vouching, knownSecret } from '../src/p2p/vouching';
 
 const secret = new Uint8Array(32).fill(7);
@@ -8,6 +8,7 @@ function late(): PairSecret & { come(secret: Uint8Array): void } {
   const heard = new Set<() => void>();
   return {
     now: () => now,
+    fixed: false,
     onChange: (hear) => (heard.add(hear), () => void heard.delete(hear)),
     come: (secret) => {
       now = secret;
@@ -28,6 +29,8 @@ function two(ours: PairSecret, theirs: PairSecret) {
 }
 
 describe('two on one connection', () => {
+  afterEach(() => void vi.useRealTimers());
+
   it('confirm it to each other', () => {
     const { one, other, decisions, deliver } = two(knownSecret(secret), knownSecret(secret));
     one.over(['A', 'B']);
@@ -47,6 +50,36 @@ describe('two on one connection', () => {
     other.over(['B', 'A']);
     deliver();
     expect(decisions.sort()).toEqual(['one true', 'other true']);
+  });
+
+  it('wait when one has a new secret already', () => {
+    vi.useFakeTimers();
+    const [ours, theirs] = [late(), late()];
+    const { one, other, decisions, deliver } = two(ours, theirs);
+    ours.come(secret);
+    theirs.come(new Uint8Array(32));
+    one.over(['A', 'B']);
+    other.over(['B', 'A']);
+    deliver();
+    vi.advanceTimersByTime(4000);
+    expect(decisions).toEqual([]);
+    theirs.come(secret);
+    deliver();
+    vi.advanceTimersByTime(60_000);
+    expect(decisions.sort()).toEqual(['one true', 'other true']);
+  });
+
+  it('wait no longer than that', () => {
+    vi.useFakeTimers();
+    const [ours, theirs] = [late(), late()];
+    const { one, other, decisions, deliver } = two(ours, theirs);
+    ours.come(secret);
+    theirs.come(new Uint8Array(32));
+    one.over(['A', 'B']);
+    other.over(['B', 'A']);
+    deliver();
+    vi.advanceTimersByTime(5000);
+    expect(decisions).toEqual(['other false', 'one false']);
   });
 
   it('notice somebody in between', () => {

@@ -127,6 +127,12 @@ export class Group {
     return peer?.wrong ? 'wrong' : 'unknown';
   }
 
+  /** The others in the room whose keys are known, without reception. */
+  others(): string[] {
+    const { identity: own } = this.options;
+    return this.circle.members().flatMap(({ identity }) => (identity === own ? [] : [identity]));
+  }
+
   /** A secret that only oneself and somebody who is known have, another for each purpose; `undefined` until they are known. */
   secretWith(identity: string, purpose: string): Bytes | undefined {
     const key = this.circle.peer(identity)?.trusted;

@@ -1,4 +1,5 @@
 import type { Key } from '../link';
+import type { PairSecret } from '../p2p/vouching';
 import type { Bytes } from './bytes';
 import type { Desk } from './desk';
 import { Group, type GroupListener, type GroupOptions } from './group';
@@ -27,6 +28,7 @@ export class Keyring implements KeySource {
   readonly group: Group;
   private now: [index: number, key: Bytes] | undefined;
   private readonly takers = new Set<KeyTaker>();
+  private readonly changes = new Set<() => void>();
 
   constructor(desk: Desk, options: GroupOptions, listener: Partial<GroupListener> = {}) {
     this.group = new Group(desk, options, {
@@ -35,6 +37,11 @@ export class Keyring implements KeySource {
         this.now = [index, key];
         for (const take of this.takers) take(index, key);
         listener.onKey?.(index, key, epoch);
+        this.changed();
+      },
+      onTrust: (identity) => {
+        listener.onTrust?.(identity);
+        this.changed();
       },
     });
   }
@@ -45,8 +52,28 @@ export class Keyring implements KeySource {
     return () => this.takers.delete(take);
   }
 
+  /** For a call of two: what vouches for its connection. */
+  withPartner(): PairSecret {
+    return {
+      now: () => {
+        const [partner, ...more] = this.group.others();
+        return partner === undefined || more.length > 0 ? undefined : this.group.secretWith(partner, 'certificates');
+      },
+      fixed: false,
+      onChange: (heard) => {
+        this.changes.add(heard);
+        return () => this.changes.delete(heard);
+      },
+    };
+  }
+
   close(): void {
     this.group.close();
     this.takers.clear();
+    this.changes.clear();
+  }
+
+  private changed(): void {
+    for (const heard of this.changes) heard();
   }
 }

@@ -3,17 +3,21 @@ import { type Side, isVouchedFor, vouch } from '../keys/certificates';
 /** A secret that both of a call have and nobody else: `undefined` as long as they have not come to know each other. */
 export interface PairSecret {
   now(): Uint8Array | undefined;
+  /** It is the same for the whole call: one that does not fit never will. */
+  fixed: boolean;
   /** Hears when it has come, or is another, until the answer is called. */
   onChange(heard: () => void): () => void;
 }
 
 /** A secret that is known from the beginning. */
 export function knownSecret(secret: Uint8Array): PairSecret {
-  return { now: () => secret, onChange: () => () => undefined };
+  return { now: () => secret, fixed: true, onChange: () => () => undefined };
 }
 
 /** Longer messages are none of ours. */
 const MAX = 256;
+/** How long a word may be wrong because the other side already has a new secret, or still an old one. */
+const PATIENCE_MS = 5000;
 
 /**
  * Finds out whether a connection is between the two certificates that both see. Each side says so under the common secret, over
@@ -26,6 +30,7 @@ export class Vouching {
   private heard: string | undefined;
   private certificates: [own: string, other: string] | undefined;
   private readonly stop: () => void;
+  private doubting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly secret: PairSecret,
@@ -53,6 +58,7 @@ export class Vouching {
   }
 
   close(): void {
+    clearTimeout(this.doubting);
     this.stop();
   }
 
@@ -63,7 +69,14 @@ export class Vouching {
     if (word !== this.said) this.say(JSON.stringify({ certificates: word }));
     this.said = word;
     if (this.heard === undefined || this.confirmed !== undefined) return;
-    this.confirmed = isVouchedFor(this.heard, secret, this.side, ...this.certificates);
+    if (isVouchedFor(this.heard, secret, this.side, ...this.certificates)) this.decide(true);
+    else if (this.secret.fixed) this.decide(false);
+    else this.doubting ??= setTimeout(() => this.decide(false), PATIENCE_MS);
+  }
+
+  private decide(confirmed: boolean): void {
+    clearTimeout(this.doubting);
+    this.confirmed = confirmed;
     this.decided();
   }
 }
