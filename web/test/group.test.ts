@@ -255,5 +255,5 @@ describe('up to nine who come and go, with messages late, lost and out of order'
     for (const { visitor } of gone) expect(had(visitor).has(left[0]?.key ?? '')).toBe(false);
     for (const { visitor, keys } of barred) for (const key of had(visitor)) expect(keys.has(key)).toBe(false);
     expect(left.every(({ mismatches }) => mismatches.length === 0)).toBe(true);
-  });
+  }, 120_000);
 });

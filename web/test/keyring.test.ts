@@ -3,6 +3,9 @@ import type { Desk, Person } from '../src/keys/desk';
 import { Keyring, fixedKey } from '../src/keys/keyring';
 import { PLACE } from './hall';
 
+/** The machine may be busy. */
+const PATIENCE = { timeout: 4000 };
+
 /** Desks of a room in which everybody is, and hears what is said at once. */
 function room(...identities: string[]) {
   const hears = new Map<string, (from: string, body: string) => void>();
@@ -43,7 +46,7 @@ describe('a key ring', () => {
     const { rings, rest } = room('a', 'b', 'c');
     opened.push(...rings);
     const [a, b, c] = rings as [Keyring, Keyring, Keyring];
-    await vi.waitFor(() => expect(c.group.others()).toHaveLength(2));
+    await vi.waitFor(() => expect(c.group.others()).toHaveLength(2), PATIENCE);
     await rest();
     const taken: string[] = [];
     const stop = b.follow((index, key) => taken.push(`${index} ${key.join()}`));
@@ -52,7 +55,7 @@ describe('a key ring', () => {
     expect(taken).toHaveLength(1);
     expect(taken).toEqual(other);
     c.close();
-    await vi.waitFor(() => expect(taken).toHaveLength(2));
+    await vi.waitFor(() => expect(taken).toHaveLength(2), PATIENCE);
     expect(taken).toEqual(other);
     stop();
   });
@@ -61,13 +64,13 @@ describe('a key ring', () => {
     const { rings, rest } = room('a', 'b', 'c');
     opened.push(...rings);
     const [a, b, c] = rings as [Keyring, Keyring, Keyring];
-    await vi.waitFor(() => expect(c.group.others()).toHaveLength(2));
+    await vi.waitFor(() => expect(c.group.others()).toHaveLength(2), PATIENCE);
     await rest();
     expect(a.withPartner().now()).toBeUndefined();
     const changed = vi.fn();
     a.withPartner().onChange(changed);
     c.close();
-    await vi.waitFor(() => expect(changed).toHaveBeenCalled());
+    await vi.waitFor(() => expect(changed).toHaveBeenCalled(), PATIENCE);
     await rest();
     expect(a.withPartner().now()).toBeDefined();
     expect(a.withPartner().now()).toEqual(b.withPartner().now());

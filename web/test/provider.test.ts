@@ -18,7 +18,7 @@ describe('the key ring', () => {
     const stop = keys.follow({ follow: (take) => ((give = take), () => void (open = false)) });
     const take = async (index: number) => {
       give(index, new Uint8Array(32).fill(index));
-      await vi.waitFor(() => expect(told.at(-1)?.startsWith(`${index} `)).toBe(true));
+      await vi.waitFor(() => expect(told.at(-1)?.startsWith(`${index} `)).toBe(true), { timeout: 4000 });
     };
     return { keys, told, take, stop, isOpen: () => open };
   }
