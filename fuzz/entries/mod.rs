@@ -7,6 +7,7 @@ mod data;
 mod data_track;
 mod datagram;
 mod descriptor;
+mod desk;
 mod framing;
 mod join_request;
 mod offer;
@@ -24,12 +25,13 @@ mod whip;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 17] = [
+pub const ENTRIES: [(&str, Entry); 18] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("data_track", data_track::run),
     ("datagram", datagram::run),
     ("descriptor", descriptor::run),
+    ("desk", desk::run),
     ("framing", framing::run),
     ("join_request", join_request::run),
     ("offer", offer::run),

@@ -1,10 +1,10 @@
 //! API keys, each of which speaks for one tenant.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
+pub use crate::model::secret::Secret;
 
 /// Shortest secret in bytes: HS256 needs a key as long as its hash (RFC 7518 §3.2).
 pub const SECRET_MIN: usize = 32;
@@ -16,30 +16,6 @@ pub const KEY_MAX: usize = 128;
 pub const KEYS_MAX: usize = 1024;
 /// Tenant of the key that the server makes at its first start.
 pub const FIRST_TENANT: &str = "default";
-
-/// A text that must not be seen: neither `Debug` nor `Display` shows it.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps the text.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself, for signing or for the file that keeps it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// Why a pair of texts cannot be an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,10 +3,10 @@
 use super::auth::AuthError;
 use super::error::Problem;
 use super::ice::{self, Reached};
-use super::p2p;
 use super::paths::segment;
 use super::state::AppState;
 use super::wire::{Admission, AdmissionState, Invitation, InvitationKind, NewInvitation};
+use super::{desk, p2p};
 use crate::access::jwt::{Claims, mint};
 use crate::access::role::Role;
 use crate::model::grants::Grants;
@@ -116,16 +116,22 @@ pub fn recognise(state: &AppState, token: String) -> Result<Admitted, Problem> {
 ///
 /// # Errors
 /// The token names nobody, or no room.
-pub fn admission(state: &AppState, admitted: Admitted, mode: RoomMode, reached: Option<&Reached>) -> Result<Admission, Problem> {
+pub fn admission(
+    state: &AppState,
+    admitted: Admitted,
+    (mode, standing): (RoomMode, AdmissionState),
+    reached: Option<&Reached>,
+) -> Result<Admission, Problem> {
     let Admitted { grants: Grants { tenant, room, identity, .. }, token } = admitted;
     let (Some(name), Some(identity)) = (room, identity) else { return Err(Problem::internal()) };
     let ice_servers = ice::for_guest(state, &RoomId { tenant, name }, identity.as_str(), reached);
     let origin = state.origin(None).replacen("http", "ws", 1);
+    let desk = format!("{origin}{}", desk::PATH);
     let url = match mode {
         RoomMode::Sfu => origin,
         RoomMode::P2p => format!("{origin}{}", p2p::PATH),
     };
-    Ok(Admission { state: AdmissionState::Admitted, token, mode: mode.into(), url, ice_servers })
+    Ok(Admission { state: standing, token, mode: mode.into(), url, ice_servers, desk })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::extract::{Authority, Input};
 use super::ice::Reached;
 use super::invite;
 use super::state::AppState;
-use super::wire::{Admission, Join};
+use super::wire::{Admission, AdmissionState, Join};
 use crate::node::request::{Reply, Request};
 
 /// The route.
@@ -37,11 +37,13 @@ async fn join(State(state): State<AppState>, Authority(host): Authority, Input(w
         _ => return Err(Problem::invalid("either invitation or token is needed: that of an invitation link, or one's own")),
     };
     let grants = admitted.grants.clone();
-    let Reply::Mode(mode) = state.control().request(Request::Validate { grants, layout: None }).await? else {
-        return Err(Problem::internal());
+    let (mode, waits) = match state.control().request(Request::Validate { grants, layout: None }).await? {
+        Reply::Mode(mode) => (mode, AdmissionState::Admitted),
+        Reply::Waiting(mode) => (mode, AdmissionState::Waiting),
+        _ => return Err(Problem::internal()),
     };
     let reached = host.as_deref().and_then(Reached::parse);
-    Ok(Json(invite::admission(&state, admitted, mode, reached.as_ref())?))
+    Ok(Json(invite::admission(&state, admitted, (mode, waits), reached.as_ref())?))
 }
 
 /// The described operations of this file.

@@ -11,6 +11,7 @@ use axum::routing::get;
 pub mod auth;
 pub mod certificate;
 pub mod cors;
+pub mod desk;
 pub mod error;
 pub mod extract;
 pub mod ice;
@@ -46,6 +47,7 @@ pub fn router(state: AppState) -> Router {
     let ours = Router::new()
         .merge(rooms::routes())
         .merge(join::routes())
+        .merge(desk::routes())
         .merge(p2p::routes())
         .merge(certificate::routes())
         .merge(whip::routes())

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{certificate, join, p2p, rooms, whip};
+use super::{certificate, desk, join, p2p, rooms, whip};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,7 @@ fn describe() -> utoipa::openapi::OpenApi {
     let mut description = Description::openapi();
     description.merge(rooms::Operations::openapi());
     description.merge(join::Operations::openapi());
+    description.merge(desk::Operations::openapi());
     description.merge(p2p::Operations::openapi());
     description.merge(certificate::Operations::openapi());
     description.merge(whip::Operations::openapi());
@@ -59,7 +60,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(operations, 18);
+        assert_eq!(operations, 22);
         assert_eq!(json["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use crate::model::ids::{RoomId, RoomName, Sid, TenantId};
-use crate::model::record::{RoomMode, RoomRecord};
+use crate::model::record::{RoomMode, RoomRecord, Write};
 
 /// Most rooms in the store.
 pub const ROOMS_MAX: usize = 100_000;
@@ -115,6 +115,9 @@ impl Row {
             max_participants: self.max_participants,
             empty_timeout_s: self.empty_timeout_s,
             created_at_ms: self.created_at_ms,
+            lobby: false,
+            not_before: None,
+            not_after: None,
         })
     }
 }
@@ -133,6 +136,21 @@ impl Store {
         };
         let records = rooms.values().cloned().collect();
         Ok((Self { dir: dir.to_owned(), rooms }, records))
+    }
+
+    /// Writes what this store can hold.
+    ///
+    /// # Errors
+    /// If the store is full or the disk refuses.
+    pub fn apply(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        for write in writes {
+            match write {
+                Write::PutRoom(record) => self.put_room(record)?,
+                Write::DeleteRoom(id) => self.delete_room(id)?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Stores a room, in place of an older record of the same id.
@@ -204,6 +222,9 @@ mod tests {
             max_participants,
             empty_timeout_s: 300,
             created_at_ms: 1_750_000_000_123,
+            lobby: false,
+            not_before: None,
+            not_after: None,
         }
     }
 

@@ -7,14 +7,15 @@ use std::{io, thread};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+use crate::model::record::{Write, Written};
 use crate::model::stats::ControlStats;
-use crate::node::control::{Caller, Control, ControlInput, ControlOutput, Persist, Ticket};
+use crate::node::control::{Caller, Control, ControlInput, ControlOutput, Ticket};
 use crate::node::request::{ConnId, Connected, Refusal, Reply};
 use crate::room::media::MediaEvent;
 use crate::room::notice::Notice;
 
 use super::clock;
-use super::control::{ControlCall, NOTICES_MAX, Opened};
+use super::control::{ControlCall, NOTICES_MAX, Opened, OpenedDesk};
 use super::media::MediaHandle;
 use super::store::Store;
 
@@ -52,6 +53,7 @@ pub fn start(parts: TaskParts) -> io::Result<thread::JoinHandle<()>> {
 enum Asked {
     Request(oneshot::Sender<Result<Reply, Refusal>>),
     Connect(ConnId, oneshot::Sender<Result<Opened, Refusal>>, mpsc::Receiver<Notice>),
+    Desk(ConnId, oneshot::Sender<Result<OpenedDesk, Refusal>>, mpsc::Receiver<Notice>),
 }
 
 struct ControlTask {
@@ -108,6 +110,14 @@ impl ControlTask {
                 self.asked.insert(caller, Asked::Connect(conn, answer, receiver));
                 self.feed(ControlInput::Connect(caller, conn, connect));
             }
+            ControlCall::OpenDesk(grants, answer) => {
+                let (caller, conn) = (Caller(self.next_id()), ConnId(self.next_id()));
+                let (sender, receiver) = mpsc::channel(NOTICES_MAX);
+                self.notices.insert(conn, sender);
+                self.asked.insert(caller, Asked::Desk(conn, answer, receiver));
+                self.feed(ControlInput::OpenDesk(caller, conn, grants));
+            }
+            ControlCall::Desk(conn, said) => self.feed(ControlInput::Desk(conn, said)),
             ControlCall::Signal(conn, signal) => self.feed(ControlInput::Signal(conn, signal)),
             ControlCall::Closed(conn) => self.closed(conn),
         }
@@ -138,20 +148,29 @@ impl ControlTask {
     fn carry_out(&mut self) {
         while let Some(output) = self.parts.control.poll() {
             match output {
-                ControlOutput::Reply(caller, reply) => {
-                    if let Some(Asked::Request(answer)) = self.asked.remove(&caller) {
-                        // A caller that gave up waiting is no fault.
-                        let _ = answer.send(reply);
-                    }
-                }
+                ControlOutput::Reply(caller, reply) => self.reply(caller, reply),
                 ControlOutput::Connected(caller, result) => self.connected(caller, result),
                 ControlOutput::Notice(conn, notice) => self.tell(conn, notice),
                 ControlOutput::HangUp(conn) => {
                     self.notices.remove(&conn);
                 }
                 ControlOutput::Media(worker, command) => self.parts.media.command(worker, command),
-                ControlOutput::Persist(ticket, what) => self.persist(ticket, &what),
+                ControlOutput::Persist(ticket, writes) => self.persist(ticket, &writes),
             }
+        }
+    }
+
+    fn reply(&mut self, caller: Caller, reply: Result<Reply, Refusal>) {
+        // A caller that gave up waiting is no fault.
+        match self.asked.remove(&caller) {
+            Some(Asked::Request(answer)) => drop(answer.send(reply)),
+            Some(Asked::Desk(conn, answer, notices)) => {
+                if reply.is_err() {
+                    self.notices.remove(&conn);
+                }
+                drop(answer.send(reply.map(|_| OpenedDesk { conn, notices })));
+            }
+            Some(Asked::Connect(..)) | None => {}
         }
     }
 
@@ -178,15 +197,15 @@ impl ControlTask {
         }
     }
 
-    fn persist(&mut self, ticket: Ticket, what: &Persist) {
-        let result = match what {
-            Persist::PutRoom(record) => self.parts.store.put_room(record),
-            Persist::DeleteRoom(id) => self.parts.store.delete_room(id),
+    fn persist(&mut self, ticket: Ticket, writes: &[Write]) {
+        let written = match self.parts.store.apply(writes) {
+            Ok(()) => Written::Durably,
+            Err(error) => {
+                tracing::error!(%error, "the store could not be written");
+                Written::Failed
+            }
         };
-        if let Err(error) = &result {
-            tracing::error!(%error, "the store could not be written");
-        }
-        self.parts.control.handle(ControlInput::Persisted(ticket, result.is_ok()), clock::now());
+        self.parts.control.handle(ControlInput::Persisted(ticket, written), clock::now());
     }
 
     fn tick(&mut self) {

@@ -85,6 +85,19 @@ name_type! {
     Identity
 }
 
+name_type! {
+    /// An API key's public id (`iss` of tokens).
+    KeyId
+}
+name_type! {
+    /// An invitation's public id.
+    InvitationId
+}
+name_type! {
+    /// A caller's opaque reference to a person, by which data about that person can be found.
+    SubjectRef
+}
+
 /// A room's full id: the same name under two tenants is two rooms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId {
@@ -101,6 +114,10 @@ pub struct SessionId(pub u64);
 /// A room while it lives, as the workers know it. Unique within a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomKey(pub u64);
+
+/// One connection to a room's desk, from its opening to its end. Unique within a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeskId(pub u64);
 
 /// A media thread, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -166,8 +166,17 @@ test('mute, camera and screen show at the other side, without a new negotiation'
 
 test('another camera takes the place of the first', async () => {
   await anna.click('devices');
-  const cameras = await anna.page.$$eval('[data-testid="device-videoinput"] option', (options) => options.map((it) => it.value));
-  await anna.at('device-videoinput').selectOption(cameras.at(-1));
+  // The list is filled once the browser has told its devices.
+  const listed = () => anna.page.$$eval('[data-testid="device-videoinput"] option', (options) => options.map((it) => it.value).filter(Boolean));
+  const cameras = await until('two cameras to choose from', async () => {
+    const ids = await listed();
+    return ids.length >= 2 && ids;
+  });
+  const used = () => anna.page.evaluate(() => window.konsil.p2p.activeDevice('videoinput'));
+  const other = cameras.find((id) => id !== cameras[0]);
+  assert.notEqual(await used(), other);
+  await anna.at('device-videoinput').selectOption(other);
+  await until('the other camera', async () => (await used()) === other);
   await anna.page.evaluate(() => document.querySelector('dialog').close());
   await bert.receives('camera');
 });

@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::model::chance::Chance;
 use crate::model::ids::{RoomKey, SessionId};
-use crate::model::record::RoomRecord;
 use crate::model::time::Moment;
 use crate::room::media::MediaCommand;
 use crate::room::notice::LeaveReason;
@@ -40,24 +39,15 @@ impl Control {
     /// A room is lost to a fault of ours: its clients come back, to a fresh room with the same rules.
     pub(super) fn fault(&mut self, key: RoomKey, now: Moment) {
         let Some(entry) = self.rooms.get(&key) else { return };
-        let (view, worker, stored) = (entry.room.view(), entry.worker, entry.stored);
-        let record = RoomRecord {
-            id: entry.room.id().clone(),
-            sid: view.sid,
-            mode: view.mode,
-            hide_addresses: view.hide_addresses,
-            e2ee_required: view.require_encryption,
-            max_participants: view.max_participants,
-            empty_timeout_s: view.empty_timeout_s,
-            created_at_ms: view.created_at_ms,
-        };
+        let (metadata, worker, stored) = (entry.room.view().metadata, entry.worker, entry.stored);
+        let record = entry.record.clone();
         if catch_unwind(AssertUnwindSafe(|| self.close_room(key, LeaveReason::MediaFailure))).is_err() {
             self.out.push_back(ControlOutput::Media(worker, MediaCommand::CloseRoom { room: key }));
         }
         // A room that panicked may have lost count of its own.
         let left: Vec<SessionId> = self.sessions.iter().filter(|(_, room)| **room == key).map(|(session, _)| *session).collect();
         left.into_iter().for_each(|session| self.end(session));
-        self.open(&record, view.metadata, stored, now);
+        self.open(&record, metadata, stored, now);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The control core: requests or signals in, replies or orders out.
 
+mod desk;
 mod fault;
+mod invited;
 mod join;
 mod moderate;
 mod p2p;
@@ -15,11 +17,13 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::model::chance::Chance;
-use crate::model::ids::{RoomId, RoomKey, SessionId, WorkerIndex};
-use crate::model::record::RoomRecord;
+use crate::model::grants::Grants;
+use crate::model::ids::{DeskId, Identity, RoomId, RoomKey, SessionId, WorkerIndex};
+use crate::model::record::{RoomRecord, Write, Written};
 use crate::model::stats::ControlStats;
 use crate::model::time::Moment;
 use crate::room::command::Signal;
+use crate::room::desk::DeskSaid;
 use crate::room::media::{MediaCommand, MediaEvent};
 use crate::room::notice::{LeaveReason, Notice};
 use crate::room::{Effect, Room};
@@ -59,15 +63,6 @@ pub struct Caller(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// What to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Persist {
-    /// A room was made.
-    PutRoom(RoomRecord),
-    /// A room is over.
-    DeleteRoom(RoomId),
-}
-
 /// Something for the control core to do.
 #[derive(Debug)]
 pub enum ControlInput {
@@ -77,12 +72,16 @@ pub enum ControlInput {
     Connect(Caller, ConnId, Box<Connect>),
     /// A client says something.
     Signal(ConnId, Signal),
+    /// Somebody opens a desk; the reply says whether it is open.
+    OpenDesk(Caller, ConnId, Box<Grants>),
+    /// Somebody says something at the desk.
+    Desk(ConnId, DeskSaid),
     /// A signalling connection is gone.
     Closed(ConnId),
     /// News from a worker.
     Media(MediaEvent),
-    /// A write is done, or failed.
-    Persisted(Ticket, bool),
+    /// Writes are done, or failed.
+    Persisted(Ticket, Written),
     /// Time has passed.
     Timeout,
     /// The server goes down: everybody is told, nobody joins any more.
@@ -102,13 +101,15 @@ pub enum ControlOutput {
     HangUp(ConnId),
     /// Order a worker.
     Media(WorkerIndex, MediaCommand),
-    /// Write, then say [`ControlInput::Persisted`].
-    Persist(Ticket, Persist),
+    /// Write all or nothing, then say [`ControlInput::Persisted`].
+    Persist(Ticket, Vec<Write>),
 }
 
 /// A room with its place.
 struct Entry {
     room: Room,
+    /// Its rules, as they are stored.
+    record: RoomRecord,
     worker: WorkerIndex,
     /// It is on disk and outlives a restart.
     stored: bool,
@@ -120,7 +121,9 @@ enum Waiting {
     Create(Caller, RoomRecord, String),
     /// The room closes and the caller is answered.
     Delete(Caller, RoomId),
-    /// Nobody waits: an empty room's time was over.
+    /// Somebody is admitted, and whoever ordered it is answered.
+    Admit(desk::Answer, RoomKey, Identity),
+    /// Nobody waits.
     Forget,
 }
 
@@ -133,6 +136,8 @@ pub struct Control {
     sessions: BTreeMap<SessionId, RoomKey>,
     connections: BTreeMap<ConnId, SessionId>,
     connection_of: BTreeMap<SessionId, ConnId>,
+    /// Connections to rooms' desks.
+    desks: BTreeMap<ConnId, desk::Desk>,
     /// Callers of WHIP and WHEP that wait for the worker's answer.
     awaiting: BTreeMap<SessionId, Caller>,
     /// Sessions of WHIP or WHEP.
@@ -164,6 +169,7 @@ impl Control {
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
             connection_of: BTreeMap::new(),
+            desks: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             requested: BTreeMap::new(),
             joining: BTreeMap::new(),
@@ -184,6 +190,8 @@ impl Control {
             ControlInput::Request(caller, request) => self.request(caller, *request, now),
             ControlInput::Connect(caller, conn, connect) => self.connect(caller, conn, *connect, now),
             ControlInput::Signal(conn, signal) => self.signal(conn, signal, now),
+            ControlInput::OpenDesk(caller, conn, grants) => self.open_desk(caller, conn, *grants, now),
+            ControlInput::Desk(conn, said) => self.desk_said(conn, said, now),
             ControlInput::Closed(conn) => self.closed(conn, now),
             ControlInput::Media(event) => self.media(event, now),
             ControlInput::Persisted(ticket, written) => self.persisted(ticket, written, now),
@@ -218,7 +226,7 @@ impl Control {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 8] {
+    pub fn sizes(&self) -> [(&'static str, usize); 9] {
         [
             ("rooms", self.rooms.len()),
             ("sessions", self.sessions.len()),
@@ -228,6 +236,7 @@ impl Control {
             ("relayed", self.relayed.len()),
             ("writes", self.writes.len()),
             ("requested", self.requested.len()),
+            ("desks", self.desks.len()),
         ]
     }
 
@@ -238,6 +247,9 @@ impl Control {
     }
 
     fn closed(&mut self, conn: ConnId, now: Moment) {
+        if self.desk_closed(conn, now) {
+            return;
+        }
         let Some(session) = self.connections.remove(&conn) else { return };
         if self.connection_of.get(&session) == Some(&conn) {
             self.connection_of.remove(&session);
@@ -326,6 +338,16 @@ impl Control {
                     }
                 }
                 Effect::End(session) => self.end(session),
+                Effect::Desk(DeskId(conn), notice) => {
+                    if self.desks.contains_key(&ConnId(conn)) {
+                        self.out.push_back(ControlOutput::Notice(ConnId(conn), Notice::Desk(notice)));
+                    }
+                }
+                Effect::EndDesk(DeskId(conn)) => {
+                    if self.desks.remove(&ConnId(conn)).is_some() {
+                        self.out.push_back(ControlOutput::HangUp(ConnId(conn)));
+                    }
+                }
             }
         }
     }

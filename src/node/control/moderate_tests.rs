@@ -9,7 +9,7 @@ use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
-use crate::model::record::RoomMode;
+use crate::model::record::{RoomMode, Written};
 use crate::node::request::{ConnId, Request, RoomOrigin, RoomSpec};
 use crate::room::media::MediaCommand;
 use crate::room::notice::Notice;
@@ -83,7 +83,7 @@ impl Scene {
         let mut outputs = self.feed(ControlInput::Request(Caller(self.last), Box::new(request)));
         if let Some(ControlOutput::Persist(ticket, _)) = outputs.last() {
             let ticket = *ticket;
-            outputs.extend(self.feed(ControlInput::Persisted(ticket, true)));
+            outputs.extend(self.feed(ControlInput::Persisted(ticket, Written::Durably)));
         }
         let at = outputs.iter().position(|output| matches!(output, ControlOutput::Reply(..))).unwrap();
         let ControlOutput::Reply(_, reply) = outputs.remove(at) else { panic!() };
@@ -186,6 +186,7 @@ fn what_does_not_pass_the_server_is_not_steered() {
         require_encryption: None,
         max_participants: None,
         empty_timeout_s: None,
+        door: crate::room::DoorRules::default(),
         metadata: String::new(),
         origin: RoomOrigin::Api,
     };

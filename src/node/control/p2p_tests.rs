@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::super::testing::config;
-use super::super::{Caller, ControlInput, ControlOutput, Persist, Ticket};
+use super::super::{Caller, ControlInput, ControlOutput, Ticket};
 use super::*;
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
 use crate::model::ids::{Identity, RoomName, Sid, TenantId};
+use crate::model::record::{Write, Written};
 use crate::node::request::{ConnId, Connect, Reply, Request, RoomOrigin};
 use crate::room::command::{DescriptionKind, PartnerMessage};
 use crate::room::media::MediaCommand;
@@ -78,7 +79,7 @@ impl Scene {
         let mut outputs = self.feed(ControlInput::Request(Caller(self.last), Box::new(request)));
         if let Some(ControlOutput::Persist(Ticket(ticket), _)) = outputs.last() {
             let ticket = Ticket(*ticket);
-            outputs.extend(self.feed(ControlInput::Persisted(ticket, true)));
+            outputs.extend(self.feed(ControlInput::Persisted(ticket, Written::Durably)));
         }
         let reply = outputs.iter().position(|output| matches!(output, ControlOutput::Reply(..))).unwrap();
         let ControlOutput::Reply(_, reply) = outputs.remove(reply) else { panic!() };
@@ -130,6 +131,7 @@ fn spec() -> RoomSpec {
         require_encryption: None,
         max_participants: Some(2),
         empty_timeout_s: None,
+        door: crate::room::DoorRules::default(),
         metadata: String::new(),
         origin: RoomOrigin::Api,
     }
@@ -203,7 +205,10 @@ fn rooms_of_two_are_p2p_and_hide_addresses_unless_told_otherwise() {
     let grants = scene.admin();
     scene.control.handle(ControlInput::Request(Caller(99), Box::new(Request::CreateRoom { grants, spec: named("kept") })), scene.now);
     let kept = std::iter::from_fn(|| scene.control.poll()).find_map(|output| match output {
-        ControlOutput::Persist(_, Persist::PutRoom(record)) => Some((record.mode, record.hide_addresses)),
+        ControlOutput::Persist(_, writes) => writes.iter().find_map(|write| match write {
+            Write::PutRoom(record) => Some((record.mode, record.hide_addresses)),
+            _ => None,
+        }),
         _ => None,
     });
     assert_eq!(kept, Some((RoomMode::Sfu, false)));
@@ -356,7 +361,8 @@ fn an_empty_room_ends_in_its_time() {
     assert_eq!(scene.pass(Duration::from_mins(1)), []);
     scene.say(&anna, Signal::Leave);
     let outputs = scene.pass(Duration::from_secs(5));
-    assert!(matches!(outputs[..], [ControlOutput::Persist(_, Persist::DeleteRoom(_))]), "{outputs:?}");
+    let [ControlOutput::Persist(_, writes)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert!(matches!(writes[..], [Write::DeleteRoom(_)]), "{writes:?}");
     assert_eq!(scene.control.stats().rooms, 0);
 }
 

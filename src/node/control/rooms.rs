@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use crate::model::grants::Grants;
 use crate::model::ids::{RoomId, RoomKey, RoomName, Sid, WorkerIndex};
-use crate::model::record::{RoomMode, RoomRecord};
+use crate::model::record::{RoomMode, RoomRecord, Write, Written};
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, RoomOrigin, RoomSpec};
 use crate::room::notice::LeaveReason;
-use crate::room::{PEOPLE, Room, RoomSettings};
+use crate::room::{DoorRules, PEOPLE, Room, RoomSettings};
 
-use super::{Caller, Control, ControlOutput, Entry, Persist, Ticket, Waiting, p2p};
+use super::{Caller, Control, ControlOutput, Entry, Ticket, Waiting, p2p};
 
 /// Most participants that one room may have. A room lives on one thread; beyond this its fan-out would fill it.
 pub const PARTICIPANTS_MAX: u32 = 500;
 /// Longest time that a room may live while empty, in seconds: a day.
 pub const EMPTY_TIMEOUT_MAX_S: u32 = 86_400;
+/// Farthest beginning or end of a room from now in seconds: a leap year.
+pub const AHEAD_MAX_S: u64 = 366 * 86_400;
 /// Longest room metadata in bytes.
 pub const METADATA_MAX: usize = 64 * 1024;
 
@@ -52,6 +54,9 @@ impl Control {
             max_participants: self.config.max_participants,
             empty_timeout_s: seconds(self.config.empty_timeout),
             created_at_ms: millis(now.wall),
+            lobby: false,
+            not_before: None,
+            not_after: None,
         };
         Ok(self.open(&record, String::new(), false, now))
     }
@@ -85,7 +90,7 @@ impl Control {
         }
         self.check_room_limit()?;
         self.creating.insert(record.id.clone());
-        self.persist(Persist::PutRoom(record.clone()), Waiting::Create(caller, record, spec.metadata));
+        self.persist(vec![Write::PutRoom(record.clone())], Waiting::Create(caller, record, spec.metadata));
         Ok(())
     }
 
@@ -112,6 +117,7 @@ impl Control {
         if spec.metadata.len() > METADATA_MAX {
             return Err(Refusal::Invalid("metadata must have at most 65536 bytes"));
         }
+        check_door(spec.door, now)?;
         let by_origin = match spec.origin {
             RoomOrigin::Api => true,
             RoomOrigin::LiveKit => self.config.auto_require_encryption,
@@ -129,29 +135,34 @@ impl Control {
             max_participants,
             empty_timeout_s,
             created_at_ms: millis(now.wall),
+            lobby: spec.door.lobby,
+            not_before: spec.door.not_before,
+            not_after: spec.door.not_after,
         })
     }
 
-    pub(super) fn persist(&mut self, what: Persist, then: Waiting) {
+    pub(super) fn persist(&mut self, what: Vec<Write>, then: Waiting) {
         let ticket = Ticket(self.next_id());
         self.writes.insert(ticket, then);
         self.out.push_back(ControlOutput::Persist(ticket, what));
     }
 
-    pub(super) fn persisted(&mut self, ticket: Ticket, written: bool, now: Moment) {
+    pub(super) fn persisted(&mut self, ticket: Ticket, written: Written, now: Moment) {
+        let done = written == Written::Durably;
         let (caller, reply) = match self.writes.remove(&ticket) {
             None | Some(Waiting::Forget) => return,
+            Some(Waiting::Admit(answer, key, identity)) => return self.admission_written(answer, key, &identity, written, now),
             Some(Waiting::Create(caller, record, metadata)) => {
                 self.creating.remove(&record.id);
-                let opened = written.then(|| self.open(&record, metadata, true, now));
+                let opened = done.then(|| self.open(&record, metadata, true, now));
                 let view = opened.and_then(|key| self.rooms.get(&key)).map(|entry| entry.room.view());
                 (caller, view.map(Reply::Room))
             }
             Some(Waiting::Delete(caller, id)) => {
-                if let Some(key) = self.by_id.get(&id).copied().filter(|_| written) {
+                if let Some(key) = self.by_id.get(&id).copied().filter(|_| done) {
                     self.close_room(key, LeaveReason::RoomDeleted);
                 }
-                (caller, written.then_some(Reply::Done))
+                (caller, done.then_some(Reply::Done))
             }
         };
         self.out.push_back(ControlOutput::Reply(caller, reply.ok_or(Refusal::NotStored)));
@@ -165,13 +176,14 @@ impl Control {
             require_encryption: record.e2ee_required,
             max_participants: record.max_participants,
             empty_timeout: Duration::from_secs(u64::from(record.empty_timeout_s)),
+            door: DoorRules { lobby: record.lobby, not_before: record.not_before, not_after: record.not_after },
             metadata,
             created_at_ms: record.created_at_ms,
         };
         let mut effects = Vec::new();
         let room = Room::open(key, record.id.clone(), record.sid.clone(), settings, now, &mut effects);
         let worker = self.least_loaded();
-        self.rooms.insert(key, Entry { room, worker, stored });
+        self.rooms.insert(key, Entry { room, record: record.clone(), worker, stored });
         self.by_id.insert(record.id.clone(), key);
         self.carry_out(worker, effects);
         key
@@ -195,7 +207,7 @@ impl Control {
         let Some(entry) = self.rooms.get(&key) else { return };
         if entry.stored {
             let id = entry.room.id().clone();
-            self.persist(Persist::DeleteRoom(id), Waiting::Forget);
+            self.persist(vec![Write::DeleteRoom(id)], Waiting::Forget);
         }
         self.close_room(key, LeaveReason::RoomDeleted);
     }
@@ -207,6 +219,19 @@ impl Control {
         entry.room.close(reason, &mut effects);
         self.carry_out(entry.worker, effects);
     }
+}
+
+/// Whether a new room can be open when it is wanted.
+fn check_door(door: DoorRules, now: Moment) -> Result<(), Refusal> {
+    let (begin, end) = (door.not_before.unwrap_or(0), door.not_after);
+    let now = now.unix_seconds();
+    if end.is_some_and(|end| end <= now || end <= begin) {
+        return Err(Refusal::Invalid("not_after must lie in the future and after not_before"));
+    }
+    if begin.max(end.unwrap_or(0)) > now.saturating_add(AHEAD_MAX_S) {
+        return Err(Refusal::Invalid("not_before and not_after must lie within 366 days from now"));
+    }
+    Ok(())
 }
 
 fn seconds(duration: Duration) -> u32 {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use konsil::model::ids::WorkerIndex;
+use konsil::model::record::Written;
 use konsil::node::control::{ControlInput, ControlOutput, Ticket};
 use konsil::node::request::{ConnId, Request};
 use konsil::node::worker::{WorkerInput, WorkerOutput};
@@ -103,7 +104,7 @@ impl World {
 
     fn persist(&mut self, ticket: Ticket) {
         let at = self.now + self.millis(1..30);
-        let written = self.dice.u8(..10) != 0;
+        let written = if self.dice.u8(..10) == 0 { Written::Failed } else { Written::Durably };
         self.mail.send(Lane::Loose, at, Mail::Control(None, ControlInput::Persisted(ticket, written)));
     }
 
