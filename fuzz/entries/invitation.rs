@@ -1,6 +1,6 @@
 //! JSON bodies by which somebody is invited, or comes.
 
-use konsil::access::tan::Admit;
+use konsil::access::tan::{ADMIT, Admit};
 use konsil::http::invite::{AHEAD_MAX_S, Wanted, wanted};
 use konsil::http::wire::{Join, NewInvitation};
 use konsil::node::invitation::{InvitationBy, SEALED_MAX};
@@ -18,6 +18,7 @@ pub fn run(input: &[u8]) {
         }
     }
     if let Ok(body) = serde_json::from_slice::<Join>(input) {
-        drop(body.tan.as_deref().map(Admit::read));
+        let admitted = body.tan.as_deref().is_some_and(|tan| Admit::read(tan).is_ok());
+        assert!(!admitted || body.tan.is_some_and(|tan| tan.len() >= ADMIT));
     }
 }

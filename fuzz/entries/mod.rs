@@ -7,6 +7,7 @@ mod data;
 mod data_track;
 mod datagram;
 mod descriptor;
+mod desk;
 mod framing;
 mod invitation;
 mod join_request;
@@ -26,12 +27,13 @@ mod whip;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 19] = [
+pub const ENTRIES: [(&str, Entry); 20] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("data_track", data_track::run),
     ("datagram", datagram::run),
     ("descriptor", descriptor::run),
+    ("desk", desk::run),
     ("framing", framing::run),
     ("invitation", invitation::run),
     ("join_request", join_request::run),

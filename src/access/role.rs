@@ -1,43 +1,10 @@
-//! The four roles of a consultation with the grants that each one carries.
-
-use std::fmt;
-use std::str::FromStr;
+//! The grants that each role of a consultation carries.
 
 use super::jwt::VideoGrant;
-use crate::model::grants::Grants;
 use crate::model::ids::RoomName;
-
-/// Attribute of a participant that names its role; grants decide, the attribute only tells.
-pub const ATTRIBUTE: &str = "konsil.role";
-
-/// What somebody is in a consultation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Leads it: publishes, receives and moderates.
-    Host,
-    /// Takes part: publishes and receives.
-    Guest,
-    /// Organises: moderates, but neither publishes nor receives.
-    Reception,
-    /// Watches, visible to all: receives only.
-    Observer,
-}
+pub use crate::model::role::{ATTRIBUTE, Role, UnknownRole};
 
 impl Role {
-    /// All roles.
-    pub const ALL: [Self; 4] = [Self::Host, Self::Guest, Self::Reception, Self::Observer];
-
-    /// The role's name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Guest => "guest",
-            Self::Reception => "reception",
-            Self::Observer => "observer",
-        }
-    }
-
     /// What the role may do in `room`.
     ///
     /// Nobody may change their own attributes, which would let them show another role.
@@ -61,44 +28,11 @@ impl Role {
             ..VideoGrant::default()
         }
     }
-
-    /// The role that a token names, if it names one.
-    #[must_use]
-    pub fn of(grants: &Grants) -> Option<Self> {
-        grants.attributes.get(ATTRIBUTE)?.parse().ok()
-    }
-}
-
-/// A text is no role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be host, guest, reception or observer")]
-pub struct UnknownRole;
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_read_as_written() {
-        for role in Role::ALL {
-            assert_eq!(role.to_string().parse(), Ok(role));
-        }
-        assert_eq!("Host".parse::<Role>(), Err(UnknownRole));
-    }
 
     #[test]
     fn reception_neither_speaks_nor_listens() {

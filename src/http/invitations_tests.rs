@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::http::testing::{Answer, Asked, NOW, admin, room, scripted, send};
-use crate::model::ids::InvitationId;
+use crate::model::ids::{InvitationId, SubjectRef};
 use crate::model::record::RoomMode;
 use crate::model::secret::Secret;
 use crate::node::invitation::{InvitationBy, InvitationMade, InvitationRefusal, InvitationState, InvitationView};
@@ -77,7 +77,7 @@ async fn tans_of_a_browser_stay_there() {
     let asked = asked.lock().unwrap();
     let Request::Invitation(InvitationRequest::Make { spec, .. }) = &asked[0] else { panic!() };
     assert!(matches!(&spec.by, InvitationBy::Tan { admit: Some(_), sealed: Some(_), pending: true }));
-    assert_eq!(spec.subject.as_ref().map(|subject| subject.as_str()), Some("p-1"));
+    assert_eq!(spec.subject.as_ref().map(SubjectRef::as_str), Some("p-1"));
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::auth::AuthError;
 use super::error::Problem;
 use super::ice::{self, Reached};
-use super::p2p;
 use super::paths::segment;
 use super::state::AppState;
 use super::wire::{Admission, AdmissionState, Invitation, InvitationKind, NewInvitation};
+use super::{desk, p2p};
 use crate::access::jwt::{Claims, VideoGrant, mint};
 use crate::access::role::{ATTRIBUTE, Role};
 use crate::access::tan::Admit;
@@ -30,8 +30,6 @@ pub const INVITATION: &str = "konsil.invitation";
 pub const MODE: &str = "konsil.mode";
 /// What that attribute says if everybody who has the link may come; else it is the id of an invitation for one device.
 const FOR_MANY: &str = "1";
-/// The WebSocket of rooms' desks.
-const DESK: &str = "/v1/desk";
 /// Letters of an identity's random part: 71 bits.
 const IDENTITY_LEN: usize = 12;
 
@@ -160,8 +158,8 @@ pub struct Admitted {
     pub grants: Grants,
     /// The token to join with.
     pub token: String,
-    /// How media travel in the room, if that is known already.
-    pub mode: Option<RoomMode>,
+    /// How media travel in the room, with whether a moderator must admit first, if that is known already.
+    pub standing: Option<(RoomMode, AdmissionState)>,
     /// What the device shows when it comes again.
     pub resume: Option<Secret>,
 }
@@ -198,10 +196,11 @@ pub fn admit(state: &AppState, token: &str) -> Result<Invited, Problem> {
 /// # Errors
 /// If the server has no key of this tenant to sign with.
 pub fn redeemed(state: &AppState, redeemed: Redeemed) -> Result<Admitted, Problem> {
-    let Redeemed { room: RoomId { tenant, name }, role, identity, mode, resume, expires_at } = redeemed;
+    let Redeemed { room: RoomId { tenant, name }, role, identity, mode, waiting, resume, expires_at } = redeemed;
     let told = (mode == RoomMode::P2p).then(|| (MODE.to_owned(), "p2p".to_owned()));
     let admitted = sign(state, &tenant, &name, (role, identity), expires_at, told)?;
-    Ok(Admitted { mode: Some(mode), resume, ..admitted })
+    let standing = if waiting { AdmissionState::Waiting } else { AdmissionState::Admitted };
+    Ok(Admitted { standing: Some((mode, standing)), resume, ..admitted })
 }
 
 fn sign(
@@ -217,7 +216,7 @@ fn sign(
     claims.attributes.extend(mode);
     let token = mint(signer, &claims);
     let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
-    Ok(Admitted { grants, token, mode: None, resume: None })
+    Ok(Admitted { grants, token, standing: None, resume: None })
 }
 
 /// Takes a token that stands for one person as it is.
@@ -229,26 +228,31 @@ pub fn recognise(state: &AppState, token: String) -> Result<Admitted, Problem> {
     if grants.attributes.contains_key(INVITATION) {
         return Err(Problem::invalid("this is the token of an invitation link: send it as invitation"));
     }
-    Ok(Admitted { grants, token, mode: None, resume: None })
+    Ok(Admitted { grants, token, standing: None, resume: None })
 }
 
 /// The way into a room for somebody who may join it.
 ///
 /// # Errors
 /// The token names nobody, or no room.
-pub fn admission(state: &AppState, admitted: Admitted, mode: RoomMode, reached: Option<&Reached>) -> Result<Admission, Problem> {
+pub fn admission(
+    state: &AppState,
+    admitted: Admitted,
+    (mode, standing): (RoomMode, AdmissionState),
+    reached: Option<&Reached>,
+) -> Result<Admission, Problem> {
     let Admitted { grants: Grants { tenant, room, identity, .. }, token, resume, .. } = admitted;
     let (Some(name), Some(identity)) = (room, identity) else { return Err(Problem::internal()) };
     let room = name.as_str().to_owned();
     let ice_servers = ice::for_guest(state, &RoomId { tenant, name }, identity.as_str(), reached);
     let origin = state.origin(None).replacen("http", "ws", 1);
-    let desk = format!("{origin}{DESK}");
+    let desk = format!("{origin}{}", desk::PATH);
     let url = match mode {
         RoomMode::Sfu => origin,
         RoomMode::P2p => format!("{origin}{}", p2p::PATH),
     };
     let resume = resume.map(|resume| resume.expose().to_owned());
-    Ok(Admission { state: AdmissionState::Admitted, token, mode: mode.into(), room, url, ice_servers, desk, resume })
+    Ok(Admission { state: standing, token, mode: mode.into(), room, url, ice_servers, desk, resume })
 }
 
 #[cfg(test)]

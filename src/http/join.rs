@@ -11,7 +11,7 @@ use super::extract::{Address, Authority, Input};
 use super::ice::Reached;
 use super::invite::{self, Admitted, Invited};
 use super::state::AppState;
-use super::wire::{Admission, Join};
+use super::wire::{Admission, AdmissionState, Join};
 use crate::access::tan::Admit;
 use crate::model::ids::TenantId;
 use crate::model::secret::Secret;
@@ -44,12 +44,12 @@ async fn join(
         Invited::Many(admitted) => admitted,
         Invited::One(by) => redeem(&state, by, address).await?,
     };
-    let mode = match admitted.mode {
-        Some(mode) => mode,
+    let standing = match admitted.standing {
+        Some(standing) => standing,
         None => validated(&state, &admitted).await?,
     };
     let reached = host.as_deref().and_then(Reached::parse);
-    Ok(Json(invite::admission(&state, admitted, mode, reached.as_ref())?))
+    Ok(Json(invite::admission(&state, admitted, standing, reached.as_ref())?))
 }
 
 /// What somebody comes with: exactly one thing.
@@ -75,10 +75,11 @@ async fn redeem(state: &AppState, by: Redeem, address: Option<IpAddr>) -> Result
     }
 }
 
-async fn validated(state: &AppState, admitted: &Admitted) -> Result<RoomMode, Problem> {
+async fn validated(state: &AppState, admitted: &Admitted) -> Result<(RoomMode, AdmissionState), Problem> {
     let grants = admitted.grants.clone();
     match state.control().request(Request::Validate { grants, layout: None }).await? {
-        Reply::Mode(mode) => Ok(mode),
+        Reply::Mode(mode) => Ok((mode, AdmissionState::Admitted)),
+        Reply::Waiting(mode) => Ok((mode, AdmissionState::Waiting)),
         _ => Err(Problem::internal()),
     }
 }

@@ -96,6 +96,7 @@ fn come_in(resume: Option<&str>) -> Reply {
         role: Role::Guest,
         identity: Identity::new("guest-x").unwrap(),
         mode: RoomMode::P2p,
+        waiting: resume.is_none(),
         resume: resume.map(|secret| Secret::new(secret.to_owned())),
         expires_at: NOW + 600,
     }))
@@ -142,6 +143,7 @@ async fn a_device_comes_again_by_its_secret() {
     let answer = post(&router, "/v1/join", None, r#"{"resume":"secret"}"#.to_owned()).await;
     assert_eq!(answer.status, 200);
     assert!(answer.json().get("resume").is_none());
+    assert_eq!(answer.json()["state"], "waiting");
     let asked = asked.lock().unwrap();
     let Request::Invitation(InvitationRequest::Redeem { by: Redeem::Resume(secret), .. }) = &asked[0] else { panic!() };
     assert_eq!(secret.expose(), "secret");

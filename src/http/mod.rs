@@ -11,6 +11,7 @@ use axum::routing::get;
 pub mod auth;
 pub mod certificate;
 pub mod cors;
+pub mod desk;
 pub mod error;
 pub mod extract;
 pub mod ice;
@@ -48,6 +49,7 @@ pub fn router(state: AppState) -> Router {
         .merge(rooms::routes())
         .merge(invitations::routes())
         .merge(join::routes())
+        .merge(desk::routes())
         .merge(p2p::routes())
         .merge(certificate::routes())
         .merge(whip::routes())

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{certificate, invitations, join, p2p, rooms, whip};
+use super::{certificate, desk, invitations, join, p2p, rooms, whip};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +33,7 @@ fn describe() -> utoipa::openapi::OpenApi {
     description.merge(rooms::Operations::openapi());
     description.merge(invitations::Operations::openapi());
     description.merge(join::Operations::openapi());
+    description.merge(desk::Operations::openapi());
     description.merge(p2p::Operations::openapi());
     description.merge(certificate::Operations::openapi());
     description.merge(whip::Operations::openapi());
@@ -60,7 +61,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(operations, 21);
+        assert_eq!(operations, 25);
         assert_eq!(json["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     }
 }

@@ -15,6 +15,7 @@ use super::state::AppState;
 use super::wire::{self, E2ee, Mute, NewRoom};
 use crate::model::ids::Sid;
 use crate::node::request::{Reply, Request, RoomOrigin, RoomSpec};
+use crate::room::DoorRules;
 
 /// The routes under `/v1`.
 pub fn routes() -> Router<AppState> {
@@ -47,6 +48,7 @@ async fn create(State(state): State<AppState>, Caller(grants): Caller, Input(roo
         require_encryption: room.e2ee.map(|e2ee| e2ee == E2ee::Required),
         max_participants: room.max_participants,
         empty_timeout_s: room.empty_timeout_s,
+        door: DoorRules { lobby: room.lobby, not_before: room.not_before, not_after: room.not_after },
         metadata: String::new(),
         origin: RoomOrigin::Api,
     };

@@ -70,11 +70,12 @@ fn somebody() -> ParticipantView {
 #[tokio::test]
 async fn rooms_are_made_as_wanted() {
     let (router, asked) = api(|_| Ok(Reply::Room(room("Raum 1"))));
-    let body = r#"{"id":"Raum 1","mode":"sfu","e2ee":"optional","max_participants":4,"empty_timeout_s":60}"#;
+    let body = r#"{"id":"Raum 1","mode":"sfu","e2ee":"optional","max_participants":4,"empty_timeout_s":60,"lobby":true,"not_before":5,"not_after":9}"#;
     let answer = call(&router, "POST /v1/rooms", body).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (201, "/v1/rooms/Raum%201"));
     let expected = serde_json::json!({
-        "id": "Raum 1", "mode": "sfu", "e2ee": "required", "max_participants": 9, "empty_timeout_s": 300, "created_at": NOW, "participants": 0
+        "id": "Raum 1", "mode": "sfu", "e2ee": "required", "max_participants": 9, "empty_timeout_s": 300, "created_at": NOW, "participants": 0,
+        "lobby": false, "locked": false
     });
     assert_eq!(answer.json(), expected);
     let asked = asked.lock().unwrap();
@@ -82,6 +83,7 @@ async fn rooms_are_made_as_wanted() {
     assert!(grants.room_create && grants.tenant.as_str() == "clinic");
     assert_eq!((spec.mode, spec.require_encryption, spec.origin), (Some(RoomMode::Sfu), Some(false), RoomOrigin::Api));
     assert_eq!((spec.max_participants, spec.empty_timeout_s), (Some(4), Some(60)));
+    assert_eq!(spec.door, crate::room::DoorRules { lobby: true, not_before: Some(5), not_after: Some(9) });
 }
 
 #[tokio::test]

@@ -89,6 +89,8 @@ pub fn room(name: &str) -> RoomView {
         max_participants: 9,
         empty_timeout_s: 300,
         created_at_ms: NOW * 1000,
+        door: crate::room::DoorRules::default(),
+        locked: false,
         metadata: String::new(),
         participants: 0,
         publishers: 0,

@@ -66,10 +66,17 @@ pub struct NewRoom {
     pub max_participants: Option<u32>,
     /// Seconds that the room lives while nobody is in it.
     pub empty_timeout_s: Option<u32>,
+    /// Whether all but hosts and reception wait at `/v1/desk` until they are admitted. Default: false.
+    #[serde(default)]
+    pub lobby: bool,
+    /// Nobody but hosts and reception may come before, in seconds since 1970.
+    pub not_before: Option<u64>,
+    /// The room ends then for all, in seconds since 1970; until then it lives though nobody is in it.
+    pub not_after: Option<u64>,
 }
 
 impl Shape for NewRoom {
-    const FIELDS: &'static str = r#"{"id"?: text, "mode"?: "sfu"|"p2p", "hide_addresses"?: true|false, "e2ee"?: "required"|"optional", "max_participants"?: number, "empty_timeout_s"?: number}"#;
+    const FIELDS: &'static str = r#"{"id"?: text, "mode"?: "sfu"|"p2p", "hide_addresses"?: true|false, "e2ee"?: "required"|"optional", "max_participants"?: number, "empty_timeout_s"?: number, "lobby"?: true|false, "not_before"?: seconds since 1970, "not_after"?: seconds since 1970}"#;
 }
 
 /// A room.
@@ -92,6 +99,16 @@ pub struct Room {
     pub created_at: u64,
     /// Participants now, hidden ones not counted.
     pub participants: u32,
+    /// Whether all but hosts and reception wait until they are admitted.
+    pub lobby: bool,
+    /// Nobody but hosts and reception may come before, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<u64>,
+    /// The room ends then, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<u64>,
+    /// Whether nobody new may come.
+    pub locked: bool,
 }
 
 impl From<&RoomView> for Room {
@@ -105,6 +122,10 @@ impl From<&RoomView> for Room {
             empty_timeout_s: view.empty_timeout_s,
             created_at: view.created_at_ms / 1000,
             participants: view.participants,
+            lobby: view.door.lobby,
+            not_before: view.door.not_before,
+            not_after: view.door.not_after,
+            locked: view.locked,
         }
     }
 }
@@ -307,6 +328,8 @@ impl Shape for Join {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AdmissionState {
+    /// A host, or reception, has to admit the guest, who waits at the desk.
+    Waiting,
     /// The room is open to the guest.
     Admitted,
 }
@@ -326,7 +349,8 @@ pub struct Admission {
     pub url: String,
     /// STUN and TURN servers.
     pub ice_servers: Vec<IceServer>,
-    /// The WebSocket of the room's desk.
+    /// The WebSocket of the room's desk, where one waits, speaks with hosts, moderates.
+    #[serde(default)]
     pub desk: String,
     /// With this the same device comes back until the room ends; told once, and only by invitations for one device.
     #[serde(default, skip_serializing_if = "Option::is_none")]

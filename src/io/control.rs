@@ -5,10 +5,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::model::grants::Grants;
 use crate::model::ids::SessionId;
 use crate::model::stats::ControlStats;
 use crate::node::request::{ConnId, Connect, Connected, Refusal, Reply, Request};
 use crate::room::command::Signal;
+use crate::room::desk::DeskSaid;
 use crate::room::notice::Notice;
 use crate::turn::credentials::RelayUser;
 
@@ -30,6 +32,15 @@ pub struct Opened {
     pub notices: mpsc::Receiver<Notice>,
 }
 
+/// An open desk, as the control task hands it out.
+#[derive(Debug)]
+pub struct OpenedDesk {
+    /// Its id.
+    pub conn: ConnId,
+    /// What the person is told; the task hangs up by dropping the sender.
+    pub notices: mpsc::Receiver<Notice>,
+}
+
 /// What the control task is told.
 #[derive(Debug)]
 pub enum ControlCall {
@@ -39,6 +50,10 @@ pub enum ControlCall {
     Connect(Box<Connect>, oneshot::Sender<Result<Opened, Refusal>>),
     /// A client's message.
     Signal(ConnId, Signal),
+    /// Somebody opens a desk.
+    OpenDesk(Box<Grants>, oneshot::Sender<Result<OpenedDesk, Refusal>>),
+    /// Somebody says something at a desk.
+    Desk(ConnId, DeskSaid),
     /// A client's socket is gone. If the queue is full, the closed notices queue says so instead.
     Closed(ConnId),
 }
@@ -81,6 +96,15 @@ impl ControlHandle {
     /// The socket's half of what the control task opened.
     pub(crate) fn accepted(&self, opened: Opened) -> Connection {
         Connection { opened, calls: self.calls.clone() }
+    }
+
+    pub(super) async fn open_desk(&self, grants: Grants) -> Result<OpenedDesk, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.call(ControlCall::OpenDesk(Box::new(grants), answer), answered).await
+    }
+
+    pub(super) fn calls(&self) -> mpsc::Sender<ControlCall> {
+        self.calls.clone()
     }
 
     async fn call<T>(&self, call: ControlCall, answered: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Refusal> {

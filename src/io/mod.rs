@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod desk;
 pub mod edge;
 mod files;
 pub mod media;

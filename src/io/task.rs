@@ -15,7 +15,7 @@ use crate::room::media::MediaEvent;
 use crate::room::notice::Notice;
 
 use super::clock;
-use super::control::{ControlCall, NOTICES_MAX, Opened};
+use super::control::{ControlCall, NOTICES_MAX, Opened, OpenedDesk};
 use super::media::MediaHandle;
 use super::store::Store;
 
@@ -53,6 +53,7 @@ pub fn start(parts: TaskParts) -> io::Result<thread::JoinHandle<()>> {
 enum Asked {
     Request(oneshot::Sender<Result<Reply, Refusal>>),
     Connect(ConnId, oneshot::Sender<Result<Opened, Refusal>>, mpsc::Receiver<Notice>),
+    Desk(ConnId, oneshot::Sender<Result<OpenedDesk, Refusal>>, mpsc::Receiver<Notice>),
 }
 
 struct ControlTask {
@@ -109,6 +110,14 @@ impl ControlTask {
                 self.asked.insert(caller, Asked::Connect(conn, answer, receiver));
                 self.feed(ControlInput::Connect(caller, conn, connect));
             }
+            ControlCall::OpenDesk(grants, answer) => {
+                let (caller, conn) = (Caller(self.next_id()), ConnId(self.next_id()));
+                let (sender, receiver) = mpsc::channel(NOTICES_MAX);
+                self.notices.insert(conn, sender);
+                self.asked.insert(caller, Asked::Desk(conn, answer, receiver));
+                self.feed(ControlInput::OpenDesk(caller, conn, grants));
+            }
+            ControlCall::Desk(conn, said) => self.feed(ControlInput::Desk(conn, said)),
             ControlCall::Signal(conn, signal) => self.feed(ControlInput::Signal(conn, signal)),
             ControlCall::Closed(conn) => self.closed(conn),
         }
@@ -139,12 +148,7 @@ impl ControlTask {
     fn carry_out(&mut self) {
         while let Some(output) = self.parts.control.poll() {
             match output {
-                ControlOutput::Reply(caller, reply) => {
-                    if let Some(Asked::Request(answer)) = self.asked.remove(&caller) {
-                        // A caller that gave up waiting is no fault.
-                        let _ = answer.send(reply);
-                    }
-                }
+                ControlOutput::Reply(caller, reply) => self.reply(caller, reply),
                 ControlOutput::Connected(caller, result) => self.connected(caller, result),
                 ControlOutput::Notice(conn, notice) => self.tell(conn, notice),
                 ControlOutput::HangUp(conn) => {
@@ -153,6 +157,20 @@ impl ControlTask {
                 ControlOutput::Media(worker, command) => self.parts.media.command(worker, command),
                 ControlOutput::Persist(ticket, writes) => self.persist(ticket, &writes),
             }
+        }
+    }
+
+    fn reply(&mut self, caller: Caller, reply: Result<Reply, Refusal>) {
+        // A caller that gave up waiting is no fault.
+        match self.asked.remove(&caller) {
+            Some(Asked::Request(answer)) => drop(answer.send(reply)),
+            Some(Asked::Desk(conn, answer, notices)) => {
+                if reply.is_err() {
+                    self.notices.remove(&conn);
+                }
+                drop(answer.send(reply.map(|_| OpenedDesk { conn, notices })));
+            }
+            Some(Asked::Connect(..)) | None => {}
         }
     }
 

@@ -9,6 +9,7 @@ pub mod map;
 pub mod media;
 pub mod network;
 pub mod record;
+pub mod role;
 pub mod secret;
 pub mod stats;
 pub mod time;

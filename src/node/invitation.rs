@@ -165,6 +165,8 @@ pub struct Redeemed {
     pub identity: Identity,
     /// How media travel there.
     pub mode: RoomMode,
+    /// A moderator must admit it first.
+    pub waiting: bool,
     /// What the device shows when it comes again; told once.
     pub resume: Option<Secret>,
     /// How long its token is good, in seconds since 1970 UTC.

@@ -5,7 +5,9 @@ use super::invitation::{InvitationRefusal, InvitationReply, InvitationRequest};
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, SessionId, Sid};
 pub use crate::model::record::RoomMode;
+use crate::room::DoorRules;
 use crate::room::command::{AddTrack, Layout, SyncState};
+use crate::room::desk::PersonView;
 use crate::room::media::DataMessage;
 use crate::room::moderate::Profile;
 use crate::room::notice::{ParticipantView, Permission, RoomView, TrackView};
@@ -71,6 +73,8 @@ pub struct RoomSpec {
     pub max_participants: Option<u32>,
     /// Seconds it lives while empty; the setting if absent.
     pub empty_timeout_s: Option<u32>,
+    /// Who may come when.
+    pub door: DoorRules,
     /// Opaque text for applications.
     pub metadata: String,
     /// Whose rules apply.
@@ -80,7 +84,7 @@ pub struct RoomSpec {
 /// A question or an order, with what the caller's token allows.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Could a client with these grants join now? Answer: [`Reply::Mode`].
+    /// Could a client with these grants join now? Answer: [`Reply::Mode`], or [`Reply::Waiting`] if no layout is named.
     Validate {
         /// The caller.
         grants: Grants,
@@ -197,6 +201,33 @@ pub enum Request {
         /// Opaque text for applications.
         metadata: String,
     },
+    /// Lock a room, or open it again. Answer: [`Reply::Done`].
+    Lock {
+        /// The caller.
+        grants: Grants,
+        /// Which.
+        room: RoomName,
+        /// Lock or open.
+        locked: bool,
+    },
+    /// Who waits for a room? Answer: [`Reply::Lobby`].
+    Lobby {
+        /// The caller.
+        grants: Grants,
+        /// Which.
+        room: RoomName,
+    },
+    /// Admit, refuse or put back somebody. Answer: [`Reply::Done`].
+    Admission {
+        /// The caller.
+        grants: Grants,
+        /// Where.
+        room: RoomName,
+        /// Whom.
+        identity: Identity,
+        /// What of it.
+        action: LobbyAction,
+    },
     /// May the caller invite into this room? Answer: [`Reply::Room`].
     Invite {
         /// The caller.
@@ -257,6 +288,17 @@ pub enum Request {
     },
 }
 
+/// What moderators do with those who wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LobbyAction {
+    /// Let in.
+    Admit,
+    /// Turn away.
+    Refuse,
+    /// Let wait again.
+    PutBack,
+}
+
 /// Which ICE session a change is meant for (`If-Match`, RFC 9110 §13.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -284,6 +326,10 @@ pub enum Reply {
     Done,
     /// It is so, in a room of this mode.
     Mode(RoomMode),
+    /// It is so, but in a room of this mode where a moderator must admit the caller first.
+    Waiting(RoomMode),
+    /// Those who wait.
+    Lobby(Vec<PersonView>),
     /// A room.
     Room(RoomView),
     /// Rooms.
@@ -341,6 +387,18 @@ pub enum Refusal {
     /// The room has as many participants as it may.
     #[error("the room is full")]
     RoomFull,
+    /// A moderator must admit the caller first.
+    #[error("a host or reception must admit you first: wait at /v1/desk")]
+    Waiting,
+    /// Nobody new may come.
+    #[error("the room is locked")]
+    Locked,
+    /// The room is not open yet.
+    #[error("the room is not open yet")]
+    TooEarly,
+    /// A moderator refused or removed the caller.
+    #[error("a host or reception has refused or removed you")]
+    TurnedAway,
     /// A room of this name exists already.
     #[error("a room of this name exists already")]
     RoomExists,

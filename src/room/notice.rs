@@ -8,6 +8,8 @@ use crate::model::media::{Codec, Encryption, MediaKind, Quality, TrackSource, Vi
 use crate::model::record::RoomMode;
 
 use super::command::{Layout, PartnerMessage};
+use super::desk::DeskNotice;
+use super::lobby::DoorRules;
 
 /// A message to one client.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +109,8 @@ pub enum Notice {
     Partner(PartnerView),
     /// What the other person of a p2p room says.
     FromPartner(PartnerMessage),
+    /// What somebody at the desk is told.
+    Desk(DeskNotice),
     /// The outcome of a request that has a number.
     Response {
         /// The client's number, 0 where the request has none.
@@ -196,6 +200,10 @@ pub struct RoomView {
     pub empty_timeout_s: u32,
     /// Milliseconds since 1970 when it was made.
     pub created_at_ms: u64,
+    /// Who may come when.
+    pub door: DoorRules,
+    /// Whether nobody new may come.
+    pub locked: bool,
     /// Opaque text for applications.
     pub metadata: String,
     /// Participants now, hidden ones not counted.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, SessionId, Sid};
 use crate::model::media::TrackSource;
+use crate::model::role::Role;
 
 use super::command::{Joining, Layout, Only, SubscriptionRules};
 use super::media::MediaRights;
@@ -25,6 +26,8 @@ pub(super) struct Track {
 pub(super) struct Participant {
     /// What its token said; its descriptions and what changed since are in the other fields.
     grants: Grants,
+    /// The role that its token names; no later permission goes beyond it.
+    role: Option<Role>,
     pub session: SessionId,
     pub sid: Sid,
     pub identity: Identity,
@@ -62,6 +65,7 @@ pub(super) struct Participant {
 impl Participant {
     pub fn new(joining: Joining, identity: Identity, sid: Sid, joined_at_ms: u64) -> Self {
         let mut grants = joining.grants;
+        let role = Role::of(&grants);
         Self {
             session: joining.session,
             sid,
@@ -69,7 +73,8 @@ impl Participant {
             name: std::mem::take(&mut grants.name),
             metadata: std::mem::take(&mut grants.metadata),
             attributes: std::mem::take(&mut grants.attributes),
-            permission: permission(&grants, joining.layout),
+            permission: permission(&grants, joining.layout, role),
+            role,
             grants,
             layout: joining.layout,
             auto_subscribe: joining.auto_subscribe,
@@ -114,7 +119,7 @@ impl Participant {
         self.grants.can_publish_sources.clone_from(&wanted.sources);
         self.grants.hidden = wanted.hidden;
         self.grants.can_update_own_metadata = wanted.update_metadata;
-        self.permission = permission(&self.grants, self.layout);
+        self.permission = permission(&self.grants, self.layout, self.role);
     }
 
     pub fn rights(&self) -> MediaRights {
@@ -129,6 +134,11 @@ impl Participant {
     /// Whether a signalling connection can carry notices to it.
     pub fn has_signalling(&self) -> bool {
         matches!(self.layout, Layout::Single | Layout::Dual | Layout::P2p)
+    }
+
+    /// Whether its token allows it to moderate.
+    pub fn moderates(&self) -> bool {
+        self.grants.room_admin
     }
 
     pub fn is_publisher(&self) -> bool {
@@ -187,15 +197,19 @@ impl Participant {
     }
 }
 
-fn permission(grants: &Grants, layout: Layout) -> Permission {
+/// What grants allow, by this way in, in this role: reception organises without hearing a word, an observer is seen by all and
+/// says nothing, whatever a token or a moderator allows them.
+fn permission(grants: &Grants, layout: Layout, role: Option<Role>) -> Permission {
+    let (reception, observer) = (role == Some(Role::Reception), role == Some(Role::Observer));
+    let hidden = grants.hidden && !reception && !observer;
     Permission {
         // WHIP only sends, WHEP only receives, whatever their tokens would allow.
-        subscribe: grants.can_subscribe && layout != Layout::Whip,
+        subscribe: grants.can_subscribe && layout != Layout::Whip && !reception,
         // A track names its publisher to all who receive it, so whoever is not shown has none.
-        publish: grants.can_publish && !grants.hidden && layout != Layout::Whep,
-        publish_data: grants.can_publish_data,
+        publish: grants.can_publish && !hidden && layout != Layout::Whep && !reception && !observer,
+        publish_data: grants.can_publish_data && !reception && !observer,
         sources: grants.can_publish_sources.clone(),
-        hidden: grants.hidden,
+        hidden,
         update_metadata: grants.can_update_own_metadata,
     }
 }

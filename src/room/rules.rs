@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::model::chance::Chance;
-use crate::model::ids::{Identity, RoomId, RoomKey, SessionId, Sid};
+use crate::model::ids::{DeskId, Identity, RoomId, RoomKey, SessionId, Sid};
 use crate::model::record::RoomMode;
 use crate::model::time::Moment;
 
 use super::command::Joining;
 use super::departed::Departed;
+use super::desk::DeskNotice;
+use super::lobby::{Door, DoorRules, Lobby};
 use super::media::{MediaCommand, MediaEvent};
 use super::notice::{
     Description, Joined, LeaveAction, LeaveReason, Notice, ParticipantState, ParticipantView, QualityView, RoomView, SpeakerView, TrackView,
@@ -32,6 +34,8 @@ pub struct RoomSettings {
     pub max_participants: u32,
     /// How long it lives while empty.
     pub empty_timeout: Duration,
+    /// Who may come when.
+    pub door: DoorRules,
     /// Opaque text for applications.
     pub metadata: String,
     /// When it was made, in milliseconds since 1970: before this start, if it was stored.
@@ -49,6 +53,10 @@ pub enum Effect {
     HangUp(SessionId),
     /// A session is over; its signalling connection closes after what was told.
     End(SessionId),
+    /// Tell somebody at the desk.
+    Desk(DeskId, DeskNotice),
+    /// A desk is over; its connection closes after what was told.
+    EndDesk(DeskId),
 }
 
 /// Why somebody cannot join.
@@ -63,6 +71,18 @@ pub enum JoinError {
     /// The client speaks the protocol of rooms of the other mode.
     #[error("the room is of another mode")]
     WrongMode,
+    /// A moderator must admit them first.
+    #[error("a moderator must admit this person first")]
+    Waiting,
+    /// Nobody new may come.
+    #[error("the room is locked")]
+    Locked,
+    /// The room is not open yet.
+    #[error("the room is not open yet")]
+    Early,
+    /// A moderator refused or removed them.
+    #[error("a moderator has refused or removed this person")]
+    TurnedAway,
 }
 
 /// A room with its participants.
@@ -78,6 +98,7 @@ pub struct Room {
     pub(super) departed: Departed,
     /// What moderators have said of late, the oldest first.
     pub(super) nonces: VecDeque<[u8; 16]>,
+    pub(super) lobby: Lobby,
     empty_since: Option<Instant>,
 }
 
@@ -88,6 +109,7 @@ impl Room {
         if settings.mode == RoomMode::Sfu {
             out.push(Effect::Media(MediaCommand::OpenRoom { room: key, require_encryption: settings.require_encryption }));
         }
+        let door = settings.door;
         Self {
             key,
             id,
@@ -98,6 +120,7 @@ impl Room {
             speaking: BTreeSet::new(),
             departed: Departed::default(),
             nonces: VecDeque::new(),
+            lobby: Lobby::new(door, now),
             empty_since: Some(now.instant),
         }
     }
@@ -122,6 +145,8 @@ impl Room {
             empty_timeout_s: u32::try_from(self.settings.empty_timeout.as_secs()).unwrap_or(u32::MAX),
             created_at_ms: self.settings.created_at_ms,
             metadata: self.settings.metadata.clone(),
+            door: self.settings.door,
+            locked: self.lobby.locked,
             participants: count(visible()),
             publishers: count(visible().filter(|participant| participant.is_publisher())),
         }
@@ -179,13 +204,15 @@ impl Room {
         if !self.takes(joining.layout) {
             return Err(JoinError::WrongMode);
         }
+        if self.door(&identity, joining.grants.may_moderate(&self.id.name), now)? == Door::Lobby {
+            return Err(JoinError::Waiting);
+        }
         if self.is_full_for(&identity) {
             return Err(JoinError::Full);
         }
         if let Some(old) = self.session_of(&identity) {
             self.remove(old, LeaveReason::DuplicateIdentity, now, out);
         }
-        self.empty_since = None;
         let session = joining.session;
         let participant = Participant::new(joining, identity.clone(), Sid::participant(chance), millis(now.wall));
         if !self.is_p2p() {
@@ -200,6 +227,7 @@ impl Room {
         }
         self.identities.insert(identity, session);
         self.participants.insert(session, participant);
+        self.note_emptiness(now);
         self.await_token(session, now);
         if self.is_p2p() {
             self.tell_partners(out);
@@ -288,14 +316,20 @@ impl Room {
             self.departed.push(farewell, now.instant);
         }
         if self.participants.is_empty() {
-            self.empty_since = Some(now.instant);
             self.departed.clear();
         }
+        self.note_emptiness(now);
         if self.is_p2p() {
             self.tell_partners(out);
         } else {
             self.tell_room(out);
         }
+    }
+
+    /// A room where nobody is in the call, nor at the desk, has its time.
+    pub(super) fn note_emptiness(&mut self, now: Moment) {
+        let empty = self.participants.is_empty() && !self.has_desks();
+        self.empty_since = empty.then(|| self.empty_since.unwrap_or(now.instant));
     }
 
     /// Ends the room for all.
@@ -312,6 +346,7 @@ impl Room {
         self.identities.clear();
         self.speaking.clear();
         self.departed.clear();
+        self.close_desks(reason, out);
         if !self.is_p2p() {
             out.push(Effect::Media(MediaCommand::CloseRoom { room: self.key }));
         }
@@ -322,16 +357,16 @@ impl Room {
     pub fn next_timeout(&self) -> Option<(Instant, &'static str)> {
         let detached = self.participants.values().filter_map(|participant| participant.detached_since).min();
         let reap = detached.map(|since| (since + RESUME_WINDOW, "resume window"));
-        let empty = self.empty_since.map(|since| (since + self.settings.empty_timeout, "empty room"));
+        let end = self.lobby.end_due(self.empty_since, self.settings.empty_timeout);
         let farewell = self.departed.next_timeout().map(|due| (due, "farewell"));
         let token = self.next_token().map(|due| (due, "token"));
-        [reap, empty, farewell, token].into_iter().flatten().min()
+        [reap, end, farewell, token, self.lobby.next_timeout()].into_iter().flatten().min()
     }
 
-    /// Whether it has been empty for its empty timeout.
+    /// Whether its end has come, or it has been empty for its empty timeout.
     #[must_use]
     pub fn is_over(&self, now: Moment) -> bool {
-        self.empty_since.is_some_and(|since| now.instant >= since + self.settings.empty_timeout)
+        self.lobby.is_over(self.empty_since, self.settings.empty_timeout, now)
     }
 
     /// Somebody is still expected: it is empty for its empty timeout once more.
@@ -348,6 +383,7 @@ impl Room {
             self.remove(session, LeaveReason::SignalClosed, now, out);
         }
         self.refresh_tokens(now, out);
+        self.desk_timeout(now, out);
     }
 
     /// Takes news from the worker.

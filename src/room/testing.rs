@@ -35,6 +35,7 @@ impl Scene {
             require_encryption,
             max_participants: 9,
             empty_timeout: Duration::from_mins(5),
+            door: super::DoorRules::default(),
             metadata: String::new(),
             created_at_ms: 0,
         };

@@ -271,6 +271,7 @@ fn room_spec(name: RoomName) -> RoomSpec {
         require_encryption: Some(false),
         max_participants: None,
         empty_timeout_s: None,
+        door: konsil::room::DoorRules::default(),
         metadata: String::new(),
         origin: RoomOrigin::LiveKit,
     }

@@ -91,7 +91,7 @@ pub fn encode(notice: Notice, about: About) -> Option<Message> {
         Notice::DataTrackRefused { handle, publish, outcome } => data_track_refused(handle, publish, outcome),
         Notice::DataHandles(handles) => Message::DataTrackSubscriberHandles(data_handles(handles)),
         Notice::Token(_) => Message::RefreshToken(about.token?.expose().to_owned()),
-        Notice::Partner(_) | Notice::FromPartner(_) => return None,
+        Notice::Partner(_) | Notice::FromPartner(_) | Notice::Desk(_) => return None,
     })
 }
 

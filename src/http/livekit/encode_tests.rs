@@ -25,6 +25,8 @@ fn room() -> RoomView {
         max_participants: 9,
         empty_timeout_s: 300,
         created_at_ms: 1_700_000_000_123,
+        door: crate::room::DoorRules::default(),
+        locked: false,
         metadata: "m".into(),
         participants: 2,
         publishers: 1,

@@ -73,13 +73,19 @@ impl From<Refusal> for Failure {
         use Refusal as R;
         let (status, code) = match &refusal {
             R::NotAllowed(_) => (403, "permission_denied"),
+            R::Waiting | R::TurnedAway => (403, "permission_denied"),
             R::RoomNotFound | R::ParticipantNotFound | R::TrackNotFound | R::ResourceNotFound => (404, "not_found"),
             R::RoomExists => (409, "already_exists"),
             R::RoomFull | R::LimitReached(_) => (429, "resource_exhausted"),
             R::Invalid(_) | R::BadSdp(_) => (400, "invalid_argument"),
-            R::EncryptionRequired | R::NoSession | R::WrongMode(_) | R::NotCurrent | R::TooManyCandidates | R::Invitation(_) => {
-                (412, "failed_precondition")
-            }
+            R::EncryptionRequired
+            | R::NoSession
+            | R::WrongMode(_)
+            | R::NotCurrent
+            | R::TooManyCandidates
+            | R::Locked
+            | R::TooEarly
+            | R::Invitation(_) => (412, "failed_precondition"),
             R::NotStored | R::ShuttingDown | R::Busy => (503, "unavailable"),
         };
         Self::new(status, code, refusal.to_string())
@@ -193,6 +199,7 @@ async fn create_room(call: Call) -> Result<Response, Failure> {
         require_encryption: None,
         max_participants: said(wanted.max_participants),
         empty_timeout_s: said(wanted.empty_timeout),
+        door: crate::room::DoorRules::default(),
         metadata: wanted.metadata,
         origin: RoomOrigin::LiveKit,
     };

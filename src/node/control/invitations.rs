@@ -14,7 +14,8 @@ use crate::node::invitation::{
     InvitationView, Redeemed, SEALED_MAX,
 };
 use crate::node::request::{Refusal, Reply};
-use crate::room::notice::LeaveReason;
+use crate::room::desk::Bye;
+use crate::room::lobby::MISMATCHES_MAX;
 
 use super::invitation_book::{Kept, Place};
 use super::redeem::label;
@@ -28,8 +29,6 @@ pub const PER_TENANT_MAX: usize = 10_000;
 pub const ALL_MAX: usize = 100_000;
 /// An invitation that is not confirmed dies after so many seconds.
 pub const CONFIRM_S: u64 = 3_600;
-/// So many failed key exchanges end an invitation.
-pub const MISMATCHES_MAX: u8 = 3;
 /// Most invitations that end in one write.
 const SWEEP_MAX: usize = 256;
 /// How often a TAN is made anew because there is such a one; a thousand open ones meet by one in a million.
@@ -283,12 +282,9 @@ impl Control {
 
     /// Whoever came by an invitation that is taken back leaves.
     fn send_away(&mut self, room: &RoomId, identity: &Identity, now: Moment) {
-        let Some(key) = self.by_id.get(room).copied() else { return };
-        self.with_room(key, |room, _, out| {
-            if let Some(session) = room.session_of(identity) {
-                room.remove(session, LeaveReason::Removed, now, out);
-            }
-        });
+        if let Some(key) = self.by_id.get(room).copied() {
+            self.with_room(key, |room, _, out| room.send_away(identity, Bye::Revoked, now, out));
+        }
     }
 
     /// Ends what is over by the clock.
@@ -341,21 +337,26 @@ impl Control {
     }
 
     /// The invitation by which somebody came into a room.
-    #[must_use]
-    pub fn invitation_of(&self, room: &RoomId, identity: &Identity) -> Option<&InvitationRecord> {
+    pub(super) fn invitation_of(&self, room: &RoomId, identity: &Identity) -> Option<&InvitationRecord> {
         self.invitations.of_person(room, identity).map(|kept| &kept.record)
     }
 
-    /// A moderator has admitted somebody, or put it back; what must be written with that.
-    pub fn invitation_admitted(&mut self, room: &RoomId, identity: &Identity, admitted: bool, now: Moment) -> Vec<Write> {
-        let Some(record) = self.invitation_of(room, identity) else { return Vec::new() };
-        let record = InvitationRecord { admitted, ..record.clone() };
-        self.invitations.change(&(record.room.clone(), record.id.clone()), now, |kept| kept.record.admitted = admitted);
-        vec![Write::PutInvitation(record)]
+    /// What must be written when a moderator admits somebody, or puts it back.
+    pub(super) fn invitation_admitted(&self, room: &RoomId, identity: &Identity, admitted: bool) -> Option<Write> {
+        let record = self.invitation_of(room, identity)?;
+        Some(Write::PutInvitation(InvitationRecord { admitted, ..record.clone() }))
+    }
+
+    /// That is written.
+    pub(super) fn note_admitted(&mut self, room: &RoomId, identity: &Identity, admitted: bool, now: Moment) {
+        if let Some(record) = self.invitation_of(room, identity) {
+            let place = (record.room.clone(), record.id.clone());
+            self.invitations.change(&place, now, |kept| kept.record.admitted = admitted);
+        }
     }
 
     /// The key exchange with somebody failed. Returns whether that was once too often: its invitation is over then.
-    pub fn invitation_mismatched(&mut self, room: &RoomId, identity: &Identity, now: Moment) -> bool {
+    pub(super) fn invitation_mismatched(&mut self, room: &RoomId, identity: &Identity, now: Moment) -> bool {
         let Some(record) = self.invitation_of(room, identity) else { return false };
         let record = InvitationRecord { mismatches: record.mismatches.saturating_add(1), ..record.clone() };
         let place = (record.room.clone(), record.id.clone());

@@ -7,6 +7,7 @@ use super::super::redeem::{TOKEN_LIFE_S, grants};
 use super::super::testing::{config, connect};
 use super::super::{ControlInput, Ticket};
 use super::*;
+use crate::access::throttle::Throttle;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
 use crate::model::record::{RoomMode, Written};
@@ -70,6 +71,10 @@ impl Scene {
     }
 
     fn room(&mut self, room: &str) {
+        self.room_with(room, false);
+    }
+
+    fn room_with(&mut self, room: &str, lobby: bool) {
         let spec = RoomSpec {
             name: Some(name(room)),
             mode: None,
@@ -77,6 +82,7 @@ impl Scene {
             require_encryption: None,
             max_participants: Some(3),
             empty_timeout_s: None,
+            door: crate::room::DoorRules { lobby, ..crate::room::DoorRules::default() },
             metadata: String::new(),
             origin: RoomOrigin::Api,
         };
@@ -196,8 +202,7 @@ fn a_tan_belongs_to_the_device_that_comes_first() {
     assert_eq!(scene.come(Redeem::Tan(TenantId::new("other").unwrap(), Admit::read(letter.expose()).unwrap())), Err(no(No::Unknown)));
     let stored = scene.writes.iter().rev().find_map(|write| if let Write::PutInvitation(record) = write { Some(record) } else { None });
     assert_eq!(stored.unwrap().identity, Some(first.identity));
-    use AuditEvent as E;
-    assert_eq!(scene.events(), [E::InvitationMade, E::InvitationUsed, E::TanRefused]);
+    assert_eq!(scene.events(), [AuditEvent::InvitationMade, AuditEvent::InvitationUsed, AuditEvent::TanRefused]);
 }
 
 #[test]
@@ -265,7 +270,7 @@ fn invitations_are_good_in_their_time() {
     scene.pass(2);
     assert_eq!((scene.state("r").len(), scene.kept()), (1, 1));
     assert_eq!(scene.come_by("000002"), Err(no(No::Over)));
-    scene.control.invitations.throttle = Default::default();
+    scene.control.invitations.throttle = Throttle::default();
     assert_eq!(scene.come_by("000001"), Err(no(No::Used)));
     scene.pass(2);
     assert!(scene.come(Redeem::Resume(first.resume.unwrap())).is_ok(), "a consultation may take longer than its invitation");
@@ -453,8 +458,9 @@ fn a_restart_forgets_nothing() {
     let letter = scene.make("r", tan(None, false)).unwrap().tan.unwrap();
     scene.make("r", tan(Some("000001"), false)).unwrap();
     let came = scene.come_by(letter.expose()).unwrap();
-    let admission = scene.control.invitation_admitted(&id_of("r"), &came.identity, true, scene.now);
-    assert!(matches!(&admission[..], [Write::PutInvitation(record)] if record.admitted));
+    let admission = scene.control.invitation_admitted(&id_of("r"), &came.identity, true);
+    assert!(matches!(&admission, Some(Write::PutInvitation(record)) if record.admitted));
+    scene.control.note_admitted(&id_of("r"), &came.identity, true, scene.now);
     let room = scene.control.rooms.values().next().unwrap().record.clone();
     let mut records: Vec<_> = scene.control.invitations.of_room(&id_of("r")).map(|kept| kept.record.clone()).collect();
     let stray = InvitationRecord { room: id_of("gone"), ..records[0].clone() };
@@ -520,11 +526,11 @@ fn a_clock_that_is_set_ends_what_is_over_within_a_second() {
     let mut scene = Scene::new();
     scene.make("r", tan(Some("000001"), false)).unwrap();
     scene.pass(3);
-    scene.now.wall += Duration::from_secs(86_400);
+    scene.now.wall += Duration::from_hours(24);
     scene.pass(1);
     assert_eq!(scene.kept(), 0);
     scene.make("r", InvitationSpec { not_after: BEGIN + 2 * 86_400, ..tan(Some("000002"), false) }).unwrap();
-    scene.now.wall -= Duration::from_secs(86_400);
+    scene.now.wall -= Duration::from_hours(24);
     scene.pass(2);
     assert_eq!(scene.kept(), 1, "a clock that jumps back ends nothing");
 }
@@ -552,4 +558,31 @@ fn a_room_that_ends_while_it_is_written_takes_the_invitation_with_it() {
     let outputs = scene.feed(ControlInput::Persisted(*ticket, Written::Durably));
     assert!(matches!(&outputs[..], [ControlOutput::Persist(_, writes), ControlOutput::Reply(Caller(77), Err(Refusal::RoomNotFound))]
         if *writes == [Write::DeleteRoom(id_of("auto"))]));
+}
+
+#[test]
+fn who_waits_is_known_by_the_invitation_and_stays_admitted_over_a_restart() {
+    let mut scene = Scene::new();
+    scene.room_with("lobby", true);
+    let letter = scene.make("lobby", tan(None, false)).unwrap().tan.unwrap();
+    let came = scene.come_by(letter.expose()).unwrap();
+    assert!(came.waiting);
+    let guest = grants(Role::Guest, &id_of("lobby"), came.identity.clone(), u64::MAX);
+    scene.run(ControlInput::OpenDesk(Caller(1_000), ConnId(1), Box::new(guest)));
+    let known = scene.control.invited(&id_of("lobby"), &came.identity).unwrap();
+    assert!(known.view.is_some_and(|view| view.secret.is_some()) && !known.admitted);
+    let action = crate::node::request::LobbyAction::Admit;
+    let admit = Request::Admission { grants: host("lobby"), room: name("lobby"), identity: came.identity.clone(), action };
+    assert_eq!(scene.ask(admit), Ok(Reply::Done));
+    assert!(scene.writes.iter().any(|write| matches!(write, Write::PutInvitation(record) if record.admitted)));
+    let resume = || Redeem::Resume(came.resume.clone().unwrap());
+    assert!(!scene.come(resume()).unwrap().waiting);
+
+    let rooms = scene.control.rooms.values().map(|entry| entry.record.clone()).collect();
+    let records = scene.control.invitations.of_room(&id_of("lobby")).map(|kept| kept.record.clone()).collect();
+    let mut control = Control::new(config(1), Chance::new([9; 32]));
+    control.restore(rooms, scene.now);
+    control.restore_invitations(records, scene.now);
+    scene.control = control;
+    assert!(!scene.come(resume()).unwrap().waiting, "whoever was admitted need not wait again");
 }

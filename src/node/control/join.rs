@@ -4,11 +4,10 @@ use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, WorkerIndex};
 use crate::model::time::Moment;
 use crate::node::request::{ConnId, Connect, Connected, Refusal};
-use crate::room::JoinError;
 use crate::room::command::{Joining, Layout, Signal};
 use crate::turn::credentials::RelayUser;
 
-use super::{Caller, Control, ControlOutput, p2p};
+use super::{Caller, Control, ControlOutput, desk, p2p};
 
 impl Control {
     pub(super) fn connect(&mut self, caller: Caller, conn: ConnId, connect: Connect, now: Moment) {
@@ -42,7 +41,10 @@ impl Control {
 
     pub(super) fn room_to_join(&mut self, grants: &Grants, layout: Layout, now: Moment) -> Result<RoomKey, Refusal> {
         let name = self.may_join(grants)?;
-        p2p::admits(self.entry(grants, &name).ok().map(|(_, room)| room), grants, Some(layout))?;
+        self.recall_admission(grants, now);
+        let room = self.entry(grants, &name).ok().map(|(_, room)| room);
+        p2p::admits(room, grants, Some(layout))?;
+        desk::passes(room, grants, now)?;
         if self.sessions.len() >= self.config.sessions_max {
             return Err(Refusal::LimitReached("sessions"));
         }
@@ -95,9 +97,7 @@ impl Control {
         self.with_room(key, |room, chance, out| result = Some(room.join(joining, now, chance, out)));
         let refusal = match result {
             Some(Ok(())) => return Ok(()),
-            Some(Err(JoinError::Full)) => Refusal::RoomFull,
-            Some(Err(JoinError::WrongMode)) => Refusal::WrongMode(self.mode(key)),
-            Some(Err(JoinError::NoIdentity)) => Refusal::NotAllowed("an identity (sub)"),
+            Some(Err(error)) => desk::refusal_of(error, self.mode(key)),
             // The room has just broken.
             None => Refusal::Busy,
         };
@@ -166,6 +166,8 @@ fn refusal_label(refusal: &Refusal) -> &'static str {
         Refusal::NoSession => "no_session",
         Refusal::ShuttingDown => "shutting_down",
         Refusal::WrongMode(_) => "wrong_mode",
+        Refusal::Waiting => "waiting",
+        Refusal::Locked => "locked",
         _ => "refused",
     }
 }

@@ -1,8 +1,10 @@
 //! The control core: requests or signals in, replies or orders out.
 
+mod desk;
 mod fault;
 mod invitation_book;
 mod invitations;
+mod invited;
 mod join;
 mod moderate;
 mod p2p;
@@ -19,11 +21,13 @@ use std::time::{Duration, Instant};
 
 use crate::access::tan::InvitationKey;
 use crate::model::chance::Chance;
-use crate::model::ids::{RoomId, RoomKey, SessionId, WorkerIndex};
+use crate::model::grants::Grants;
+use crate::model::ids::{DeskId, Identity, RoomId, RoomKey, SessionId, WorkerIndex};
 use crate::model::record::{RoomRecord, Write, Written};
 use crate::model::stats::ControlStats;
 use crate::model::time::Moment;
 use crate::room::command::Signal;
+use crate::room::desk::DeskSaid;
 use crate::room::media::{MediaCommand, MediaEvent};
 use crate::room::notice::{LeaveReason, Notice};
 use crate::room::{Effect, Room};
@@ -74,6 +78,10 @@ pub enum ControlInput {
     Connect(Caller, ConnId, Box<Connect>),
     /// A client says something.
     Signal(ConnId, Signal),
+    /// Somebody opens a desk; the reply says whether it is open.
+    OpenDesk(Caller, ConnId, Box<Grants>),
+    /// Somebody says something at the desk.
+    Desk(ConnId, DeskSaid),
     /// A signalling connection is gone.
     Closed(ConnId),
     /// News from a worker.
@@ -121,7 +129,9 @@ enum Waiting {
     Delete(Caller, RoomId),
     /// An invitation begins, changes or ends.
     Invitation(Box<invitations::Then>),
-    /// Nobody waits: an empty room's time was over.
+    /// Somebody is admitted, and whoever ordered it is answered.
+    Admit(desk::Answer, RoomKey, Identity),
+    /// Nobody waits.
     Forget,
 }
 
@@ -134,6 +144,8 @@ pub struct Control {
     sessions: BTreeMap<SessionId, RoomKey>,
     connections: BTreeMap<ConnId, SessionId>,
     connection_of: BTreeMap<SessionId, ConnId>,
+    /// Connections to rooms' desks.
+    desks: BTreeMap<ConnId, desk::Desk>,
     /// Callers of WHIP and WHEP that wait for the worker's answer.
     awaiting: BTreeMap<SessionId, Caller>,
     /// Sessions of WHIP or WHEP.
@@ -166,6 +178,7 @@ impl Control {
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
             connection_of: BTreeMap::new(),
+            desks: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             requested: BTreeMap::new(),
             joining: BTreeMap::new(),
@@ -187,6 +200,8 @@ impl Control {
             ControlInput::Request(caller, request) => self.request(caller, *request, now),
             ControlInput::Connect(caller, conn, connect) => self.connect(caller, conn, *connect, now),
             ControlInput::Signal(conn, signal) => self.signal(conn, signal, now),
+            ControlInput::OpenDesk(caller, conn, grants) => self.open_desk(caller, conn, *grants, now),
+            ControlInput::Desk(conn, said) => self.desk_said(conn, said, now),
             ControlInput::Closed(conn) => self.closed(conn, now),
             ControlInput::Media(event) => self.media(event, now),
             ControlInput::Persisted(ticket, written) => self.persisted(ticket, written, now),
@@ -222,7 +237,7 @@ impl Control {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 9] {
+    pub fn sizes(&self) -> [(&'static str, usize); 10] {
         [
             ("rooms", self.rooms.len()),
             ("sessions", self.sessions.len()),
@@ -233,6 +248,7 @@ impl Control {
             ("writes", self.writes.len()),
             ("requested", self.requested.len()),
             ("invitations", self.invitations.size()),
+            ("desks", self.desks.len()),
         ]
     }
 
@@ -243,6 +259,9 @@ impl Control {
     }
 
     fn closed(&mut self, conn: ConnId, now: Moment) {
+        if self.desk_closed(conn, now) {
+            return;
+        }
         let Some(session) = self.connections.remove(&conn) else { return };
         if self.connection_of.get(&session) == Some(&conn) {
             self.connection_of.remove(&session);
@@ -332,6 +351,16 @@ impl Control {
                     }
                 }
                 Effect::End(session) => self.end(session),
+                Effect::Desk(DeskId(conn), notice) => {
+                    if self.desks.contains_key(&ConnId(conn)) {
+                        self.out.push_back(ControlOutput::Notice(ConnId(conn), Notice::Desk(notice)));
+                    }
+                }
+                Effect::EndDesk(DeskId(conn)) => {
+                    if self.desks.remove(&ConnId(conn)).is_some() {
+                        self.out.push_back(ControlOutput::HangUp(ConnId(conn)));
+                    }
+                }
             }
         }
     }

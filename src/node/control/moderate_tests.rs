@@ -186,6 +186,7 @@ fn what_does_not_pass_the_server_is_not_steered() {
         require_encryption: None,
         max_participants: None,
         empty_timeout_s: None,
+        door: crate::room::DoorRules::default(),
         metadata: String::new(),
         origin: RoomOrigin::Api,
     };

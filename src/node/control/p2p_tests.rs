@@ -131,6 +131,7 @@ fn spec() -> RoomSpec {
         require_encryption: None,
         max_participants: Some(2),
         empty_timeout_s: None,
+        door: crate::room::DoorRules::default(),
         metadata: String::new(),
         origin: RoomOrigin::Api,
     }

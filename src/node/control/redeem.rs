@@ -37,17 +37,15 @@ impl Control {
                 let attempt = Try { tenant: &tenant, open, address };
                 self.invitations.throttle.check(attempt, now.instant).map_err(too_many)?;
                 let hash = self.config.invitation_key.admit(&tenant, &admit);
-                match self.invitations.by_hash(&hash).cloned() {
-                    Some(place) => self.come_in(caller, &place, now).map(|()| None),
-                    None => {
-                        let was_there = self.invitations.was_there(&hash, now);
-                        // Who comes late has guessed nothing.
-                        let open = if was_there { 0 } else { open };
-                        self.invitations.throttle.guessed(Try { open, ..attempt }, now.instant);
-                        let refusal = if was_there { No::Over } else { No::Unknown };
-                        self.refuse(caller, &tenant, None, refusal, now)
-                    }
+                if let Some(place) = self.invitations.by_hash(&hash).cloned() {
+                    return self.come_in(caller, &place, now).map(|()| None);
                 }
+                let was_there = self.invitations.was_there(&hash, now);
+                // Who comes late has guessed nothing.
+                let open = if was_there { 0 } else { open };
+                self.invitations.throttle.guessed(Try { open, ..attempt }, now.instant);
+                let refusal = if was_there { No::Over } else { No::Unknown };
+                self.refuse(caller, &tenant, None, refusal, now)
             }
         }
     }
@@ -130,8 +128,8 @@ impl Control {
         let entry = self.by_id.get(&room).and_then(|key| self.rooms.get(key)).ok_or(Refusal::RoomNotFound)?;
         let (mode, end) = (entry.record.mode, entry.record.not_after.unwrap_or(u64::MAX));
         let expires_at = now.unix_seconds().saturating_add(TOKEN_LIFE_S).min(end);
-        self.validate(&grants(role, &room, identity.clone(), expires_at), None)?;
-        Ok(Redeemed { room, role, identity, mode, resume, expires_at })
+        let waiting = matches!(self.validate(&grants(role, &room, identity.clone(), expires_at), None, now)?, Reply::Waiting(_));
+        Ok(Redeemed { room, role, identity, mode, waiting, resume, expires_at })
     }
 
     /// The device is bound, or could not be.

@@ -1,15 +1,17 @@
 //! What callers ask for, checked against the caller's grants.
 
+use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomId, RoomKey, RoomName, SessionId, Sid};
 use crate::model::record::{RoomMode, Write};
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, Request};
-use crate::room::Room;
 use crate::room::command::{Layout, Only};
+use crate::room::desk::Bye;
 use crate::room::notice::LeaveReason;
+use crate::room::{Door, Room};
 
-use super::{Caller, Control, ControlOutput, Waiting, p2p};
+use super::{Caller, Control, ControlOutput, Waiting, desk, p2p};
 
 impl Control {
     pub(super) fn request(&mut self, caller: Caller, request: Request, now: Moment) {
@@ -26,6 +28,8 @@ impl Control {
                 session.and_then(|(key, session)| self.change_media(caller, key, session, &condition, fragment, now))
             }
             Request::Invitation(request) => self.invitation(caller, request, now),
+            Request::Admission { grants, room, identity, action } => self.admission(caller, &grants, &room, (identity, action), now),
+            Request::Lock { grants, room, locked } => self.lock(caller, &grants, &room, locked, now).map(Some),
             other => self.at_once(other, now).map(Some),
         };
         match result {
@@ -39,7 +43,7 @@ impl Control {
     /// Requests that need neither disk nor worker.
     fn at_once(&mut self, request: Request, now: Moment) -> Result<Reply, Refusal> {
         match request {
-            Request::Validate { grants, layout } => self.validate(&grants, layout),
+            Request::Validate { grants, layout } => self.validate(&grants, layout, now),
             Request::ListRooms { grants, names } => self.list_rooms(&grants, &names),
             Request::Room { grants, room } => self.visible(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
             Request::Participants { grants, room } => {
@@ -47,7 +51,7 @@ impl Control {
             }
             Request::Participant { grants, room, identity } => self.participant(&grants, &room, &identity),
             Request::RemoveParticipant { grants, room, identity } => self.remove_participant(&grants, &room, &identity, now),
-            Request::Mute { grants, room, identity, track, muted } => self.mute(&grants, &room, &identity, track.as_ref(), muted),
+            Request::Mute { grants, room, identity, track, muted } => self.mute(&grants, &room, &identity, (track.as_ref(), muted), now),
             Request::UpdateParticipant { grants, room, identity, profile, permission } => {
                 self.update_participant(&grants, &room, &identity, (profile, permission.as_ref()), now)
             }
@@ -56,6 +60,7 @@ impl Control {
             }
             Request::SendData { grants, room, message } => self.send_data(&grants, &room, message),
             Request::UpdateRoom { grants, room, metadata } => self.update_room(&grants, &room, metadata),
+            Request::Lobby { grants, room } => self.lobby(&grants, &room),
             Request::Invite { grants, room } => self.moderated(&grants, &room).map(|(_, room)| Reply::Room(room.view())),
             Request::EndMedia { grants, room, of, resource } => self.end_media(&grants, &room, of.as_ref(), &resource, now),
             Request::CreateRoom { .. }
@@ -63,18 +68,26 @@ impl Control {
             | Request::Invitation(_)
             | Request::Whip { .. }
             | Request::Whep { .. }
-            | Request::ChangeMedia { .. } => Err(Refusal::Invalid("this request is answered later")),
+            | Request::ChangeMedia { .. }
+            | Request::Admission { .. }
+            | Request::Lock { .. } => Err(Refusal::Invalid("this request is answered later")),
         }
     }
 
     /// Whether a client with these grants would get in now.
-    pub(super) fn validate(&self, grants: &Grants, layout: Option<Layout>) -> Result<Reply, Refusal> {
+    pub(super) fn validate(&mut self, grants: &Grants, layout: Option<Layout>, now: Moment) -> Result<Reply, Refusal> {
         let name = self.may_join(grants)?;
+        self.recall_admission(grants, now);
         let room = self.find(grants, &name).and_then(|key| self.rooms.get(&key)).map(|entry| &entry.room);
         p2p::admits(room, grants, layout)?;
         let full = room.zip(grants.identity.as_ref()).is_some_and(|(room, identity)| room.is_full_for(identity));
         let mode = room.map_or(RoomMode::Sfu, |room| room.view().mode);
-        if full { Err(Refusal::RoomFull) } else { Ok(Reply::Mode(mode)) }
+        match desk::door(room, grants, now)? {
+            Door::Lobby if layout.is_none() => Ok(Reply::Waiting(mode)),
+            Door::Lobby => Err(Refusal::Waiting),
+            Door::Room if full => Err(Refusal::RoomFull),
+            Door::Room => Ok(Reply::Mode(mode)),
+        }
     }
 
     /// A room that the caller may see. A foreign tenant's room does not exist for it.
@@ -132,12 +145,23 @@ impl Control {
     }
 
     fn remove_participant(&mut self, grants: &Grants, name: &RoomName, identity: &Identity, now: Moment) -> Result<Reply, Refusal> {
-        let (key, _, session) = self.someone(grants, name, identity)?;
-        self.with_room(key, |room, _, out| room.remove(session, LeaveReason::Removed, now, out));
+        let (key, room) = self.moderated(grants, name)?;
+        if !room.is_there(identity) {
+            return Err(Refusal::ParticipantNotFound);
+        }
+        self.with_room(key, |room, _, out| room.send_away(identity, Bye::Removed, now, out));
+        self.write_down(key, Some(grants), AuditEvent::Removed, Some(identity), now);
         Ok(Reply::Done)
     }
 
-    fn mute(&mut self, grants: &Grants, name: &RoomName, identity: &Identity, track: Option<&Sid>, muted: bool) -> Result<Reply, Refusal> {
+    fn mute(
+        &mut self,
+        grants: &Grants,
+        name: &RoomName,
+        identity: &Identity,
+        (track, muted): (Option<&Sid>, bool),
+        now: Moment,
+    ) -> Result<Reply, Refusal> {
         let (key, _, session) = self.someone(grants, name, identity)?;
         if !muted {
             // Nobody opens another person's microphone or camera, least of all in a consultation.
@@ -148,6 +172,7 @@ impl Control {
         if track.is_some() && tracks.is_empty() {
             return Err(Refusal::TrackNotFound);
         }
+        self.write_down(key, Some(grants), AuditEvent::Muted, Some(identity), now);
         Ok(Reply::Tracks(tracks))
     }
 }

@@ -8,7 +8,7 @@ use crate::model::record::{RoomMode, RoomRecord, Write, Written};
 use crate::model::time::Moment;
 use crate::node::request::{Refusal, Reply, RoomOrigin, RoomSpec};
 use crate::room::notice::LeaveReason;
-use crate::room::{PEOPLE, Room, RoomSettings};
+use crate::room::{DoorRules, PEOPLE, Room, RoomSettings};
 
 use super::{Caller, Control, ControlOutput, Entry, Ticket, Waiting, p2p};
 
@@ -16,6 +16,8 @@ use super::{Caller, Control, ControlOutput, Entry, Ticket, Waiting, p2p};
 pub const PARTICIPANTS_MAX: u32 = 500;
 /// Longest time that a room may live while empty, in seconds: a day.
 pub const EMPTY_TIMEOUT_MAX_S: u32 = 86_400;
+/// Farthest beginning or end of a room from now in seconds: a leap year.
+pub const AHEAD_MAX_S: u64 = 366 * 86_400;
 /// Longest room metadata in bytes.
 pub const METADATA_MAX: usize = 64 * 1024;
 
@@ -115,6 +117,7 @@ impl Control {
         if spec.metadata.len() > METADATA_MAX {
             return Err(Refusal::Invalid("metadata must have at most 65536 bytes"));
         }
+        check_door(spec.door, now)?;
         let by_origin = match spec.origin {
             RoomOrigin::Api => true,
             RoomOrigin::LiveKit => self.config.auto_require_encryption,
@@ -132,9 +135,9 @@ impl Control {
             max_participants,
             empty_timeout_s,
             created_at_ms: millis(now.wall),
-            lobby: false,
-            not_before: None,
-            not_after: None,
+            lobby: spec.door.lobby,
+            not_before: spec.door.not_before,
+            not_after: spec.door.not_after,
         })
     }
 
@@ -149,6 +152,7 @@ impl Control {
         let (caller, reply) = match self.writes.remove(&ticket) {
             None | Some(Waiting::Forget) => return,
             Some(Waiting::Invitation(then)) => return self.invitation_written(*then, done, now),
+            Some(Waiting::Admit(answer, key, identity)) => return self.admission_written(answer, key, &identity, written, now),
             Some(Waiting::Create(caller, record, metadata)) => {
                 self.creating.remove(&record.id);
                 let opened = done.then(|| self.open(&record, metadata, true, now));
@@ -174,6 +178,7 @@ impl Control {
             require_encryption: record.e2ee_required,
             max_participants: record.max_participants,
             empty_timeout: Duration::from_secs(u64::from(record.empty_timeout_s)),
+            door: DoorRules { lobby: record.lobby, not_before: record.not_before, not_after: record.not_after },
             metadata,
             created_at_ms: record.created_at_ms,
         };
@@ -217,6 +222,19 @@ impl Control {
         entry.room.close(reason, &mut effects);
         self.carry_out(entry.worker, effects);
     }
+}
+
+/// Whether a new room can be open when it is wanted.
+fn check_door(door: DoorRules, now: Moment) -> Result<(), Refusal> {
+    let (begin, end) = (door.not_before.unwrap_or(0), door.not_after);
+    let now = now.unix_seconds();
+    if end.is_some_and(|end| end <= now || end <= begin) {
+        return Err(Refusal::Invalid("not_after must lie in the future and after not_before"));
+    }
+    if begin.max(end.unwrap_or(0)) > now.saturating_add(AHEAD_MAX_S) {
+        return Err(Refusal::Invalid("not_before and not_after must lie within 366 days from now"));
+    }
+    Ok(())
 }
 
 fn seconds(duration: Duration) -> u32 {

@@ -12,7 +12,7 @@ use crate::room::command::{AddTrack, Joining, Layout, Leg, Only, Signal};
 use crate::room::media::MediaCommand;
 use crate::room::notice::{LeaveReason, Outcome};
 
-use super::{Caller, Control, ControlOutput, p2p};
+use super::{Caller, Control, ControlOutput, desk, p2p};
 
 /// What is known of a session that a request began.
 pub(super) struct Requested {
@@ -84,6 +84,9 @@ impl Control {
         if !grants.can_subscribe {
             return Err(Refusal::NotAllowed("canSubscribe"));
         }
+        self.recall_admission(&grants, now);
+        // Whoever waits does not even learn who is there.
+        desk::passes(self.entry(&grants, room).ok().map(|(_, room)| room), &grants, now)?;
         let sections = sdp::read(&text).map_err(Refusal::BadSdp)?;
         if !sections.iter().any(|section| section.way.receives() && section.kind.is_some()) {
             return Err(Refusal::BadSdp("it offers to receive nothing"));

@@ -148,7 +148,8 @@ impl Client {
             | Notice::SubscriptionPermission { .. }
             | Notice::Response { .. }
             | Notice::Partner(_)
-            | Notice::FromPartner(_) => {}
+            | Notice::FromPartner(_)
+            | Notice::Desk(_) => {}
         }
     }
 
