@@ -35,4 +35,6 @@ macro_rules! replays {
     };
 }
 
-replays!(conceal data data_track datagram descriptor desk framing join_request offer p2p payload proxy rtcp sdp signal token turn whip);
+replays!(
+    conceal data data_track datagram descriptor desk framing invitation join_request offer p2p payload proxy rtcp sdp signal tan token turn whip
+);

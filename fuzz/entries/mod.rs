@@ -9,6 +9,7 @@ mod datagram;
 mod descriptor;
 mod desk;
 mod framing;
+mod invitation;
 mod join_request;
 mod offer;
 mod p2p;
@@ -17,6 +18,7 @@ mod proxy;
 mod rtcp;
 mod sdp;
 mod signal;
+mod tan;
 mod token;
 mod turn;
 mod whip;
@@ -25,7 +27,7 @@ mod whip;
 type Entry = fn(&[u8]);
 
 /// The entries by the names of their corpora.
-pub const ENTRIES: [(&str, Entry); 18] = [
+pub const ENTRIES: [(&str, Entry); 20] = [
     ("conceal", conceal::run),
     ("data", data::run),
     ("data_track", data_track::run),
@@ -33,6 +35,7 @@ pub const ENTRIES: [(&str, Entry); 18] = [
     ("descriptor", descriptor::run),
     ("desk", desk::run),
     ("framing", framing::run),
+    ("invitation", invitation::run),
     ("join_request", join_request::run),
     ("offer", offer::run),
     ("p2p", p2p::run),
@@ -41,6 +44,7 @@ pub const ENTRIES: [(&str, Entry); 18] = [
     ("rtcp", rtcp::run),
     ("sdp", sdp::run),
     ("signal", signal::run),
+    ("tan", tan::run),
     ("token", token::run),
     ("turn", turn::run),
     ("whip", whip::run),

@@ -88,6 +88,14 @@ pub struct VideoGrant {
     pub hidden: Option<bool>,
 }
 
+impl VideoGrant {
+    /// Allows nothing, what is allowed unless said otherwise neither.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { can_publish: Some(false), can_subscribe: Some(false), can_publish_data: Some(false), ..Self::default() }
+    }
+}
+
 /// What a token to be minted says.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {

@@ -4,3 +4,5 @@ pub mod jwt;
 pub mod key;
 mod reissue;
 pub mod role;
+pub mod tan;
+pub mod throttle;

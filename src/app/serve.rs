@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
 use crate::access::role::Role;
+use crate::access::tan::InvitationKey;
 use crate::config::Config;
 use crate::http::{self, AppState, Parts};
 use crate::io::clock;
@@ -187,7 +188,7 @@ impl Core {
         };
         let (media, mut threads) = media::start(parts)?;
         let (control, calls, stats) = ControlHandle::channel();
-        let mut core = Control::new(control_config(config, relay.clone(), relay_addresses), Chance::new(clock::seed()?));
+        let mut core = Control::new(control_config(config, key, relay.clone(), relay_addresses), Chance::new(clock::seed()?));
         core.restore(records, clock::now());
         let (shutdown, told) = oneshot::channel();
         let parts = TaskParts { control: core, store, media: media.clone(), calls, events: from_workers, stats, shutdown: told };
@@ -212,7 +213,7 @@ impl Core {
     }
 }
 
-fn control_config(config: &Config, relay: RelaySecrets, relay_addresses: Vec<IpAddr>) -> ControlConfig {
+fn control_config(config: &Config, key: &ApiKey, relay: RelaySecrets, relay_addresses: Vec<IpAddr>) -> ControlConfig {
     ControlConfig {
         workers: usize::from(config.media.workers),
         auto_create: config.rooms.auto_create,
@@ -223,6 +224,7 @@ fn control_config(config: &Config, relay: RelaySecrets, relay_addresses: Vec<IpA
         rooms_max: config.limits.rooms,
         relay,
         relay_addresses,
+        invitation_key: InvitationKey::new(key.secret.expose().as_bytes()),
     }
 }
 

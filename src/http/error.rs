@@ -12,7 +12,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::AuthError;
+use crate::access::tan::TanFault;
 use crate::node::fragment::FragmentFault;
+use crate::node::invitation::InvitationRefusal;
 use crate::node::request::Refusal;
 
 /// Seconds after which a caller may try again where time can help.
@@ -28,6 +30,10 @@ pub struct Problem {
     slug: &'static str,
     title: &'static str,
     detail: Cow<'static, str>,
+    /// Seconds after which to try again, where they are known.
+    retry_after_s: Option<u64>,
+    /// When an invitation becomes good, in seconds since 1970.
+    not_before: Option<u64>,
 }
 
 /// A problem's JSON (RFC 9457 §3.1).
@@ -45,12 +51,15 @@ pub struct ProblemBody {
     /// What is wrong with this request.
     #[schema(value_type = String)]
     detail: Cow<'static, str>,
+    /// When an invitation becomes good, in seconds since 1970; only with `/problems/tan-early`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<u64>,
 }
 
 impl Problem {
     /// A problem of the type `/problems/{slug}`; `detail` must not repeat input.
     pub fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, slug, title, detail: detail.into() }
+        Self { status, slug, title, detail: detail.into(), retry_after_s: None, not_before: None }
     }
 
     /// A value that breaks a rule.
@@ -161,11 +170,42 @@ impl From<Refusal> for Problem {
             R::EncryptionRequired => (S::FORBIDDEN, "encryption-required", "The room requires end-to-end encryption"),
             R::BadSdp(_) => (S::UNPROCESSABLE_ENTITY, "bad-sdp", "The SDP cannot be taken"),
             R::NoSession => (S::GONE, "no-session", "There is no session to resume"),
+            R::Invitation(refusal) => return refusal.into(),
             R::NotStored => (S::SERVICE_UNAVAILABLE, "not-stored", "The server could not store this"),
             R::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting-down", "The server is shutting down"),
             R::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The server is too busy"),
         };
         Self::new(status, slug, title, refusal.to_string())
+    }
+}
+
+impl From<&InvitationRefusal> for Problem {
+    fn from(refusal: &InvitationRefusal) -> Self {
+        use InvitationRefusal as R;
+        use StatusCode as S;
+        let (status, slug, title) = match refusal {
+            R::Taken => (S::CONFLICT, "tan-taken", "The TAN is taken"),
+            R::NotFound => (S::NOT_FOUND, "invitation-not-found", "There is no such invitation"),
+            R::TooMany(_) => (S::CONFLICT, "too-many-invitations", "There are too many invitations"),
+            R::Unknown => (S::NOT_FOUND, "tan-unknown", "The TAN is not known"),
+            R::Used => (S::GONE, "tan-used", "The invitation was used on another device"),
+            R::Over => (S::GONE, "tan-expired", "The invitation is over"),
+            R::Early(_) => (S::CONFLICT, "tan-early", "The invitation is not good yet"),
+            R::TooManyTries(_) => (S::TOO_MANY_REQUESTS, "too-many-tries", "Too many wrong invitations were tried"),
+        };
+        let mut problem = Self::new(status, slug, title, refusal.to_string());
+        match refusal {
+            R::Early(not_before) => problem.not_before = Some(*not_before),
+            R::TooManyTries(seconds) => problem.retry_after_s = Some(*seconds),
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl From<TanFault> for Problem {
+    fn from(fault: TanFault) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "tan-typo", "The TAN has a typing error", fault.to_string())
     }
 }
 
@@ -188,7 +228,8 @@ impl From<AuthError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let kind = format!("/problems/{}", self.slug);
-        let body = ProblemBody { kind, title: self.title, status: self.status.as_u16(), detail: self.detail };
+        let Self { status, title, detail, not_before, .. } = self;
+        let body = ProblemBody { kind, title, status: status.as_u16(), detail, not_before };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -198,6 +239,7 @@ impl IntoResponse for Problem {
             // RFC 9110 §15.5.22 wants to hear to what.
             StatusCode::UPGRADE_REQUIRED => headers.insert(UPGRADE, HeaderValue::from_static("websocket")),
             StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, RETRY_AFTER_S),
+            StatusCode::TOO_MANY_REQUESTS => self.retry_after_s.and_then(|seconds| headers.insert(RETRY_AFTER, seconds.into())),
             _ => None,
         };
         response

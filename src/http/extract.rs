@@ -1,5 +1,7 @@
 //! What handlers take from a request: the caller first, then the path, then a bounded body.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -14,8 +16,9 @@ use tokio::time::timeout;
 use super::auth;
 use super::error::Problem;
 use super::state::AppState;
+use crate::io::edge::PeerAddr;
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomName, Sid};
+use crate::model::ids::{Identity, InvitationId, RoomName, Sid};
 
 /// Largest JSON body in bytes.
 pub const JSON_MAX: usize = 64 * 1024;
@@ -42,6 +45,7 @@ pub struct At {
     room: Option<RoomName>,
     identity: Option<Identity>,
     resource: Option<Sid>,
+    invitation: Option<InvitationId>,
 }
 
 impl At {
@@ -61,6 +65,14 @@ impl At {
         self.identity.clone().ok_or_else(Problem::no_path)
     }
 
+    /// The invitation.
+    ///
+    /// # Errors
+    /// [`Problem::no_path`] where the route has none.
+    pub fn invitation(&self) -> Result<InvitationId, Problem> {
+        self.invitation.clone().ok_or_else(Problem::no_path)
+    }
+
     /// The WHIP or WHEP resource.
     ///
     /// # Errors
@@ -77,11 +89,12 @@ impl FromRequestParts<AppState> for At {
         let names = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::invalid("the path must be percent-encoded UTF-8"))?;
-        let mut at = Self { room: None, identity: None, resource: None };
+        let mut at = Self { room: None, identity: None, resource: None, invitation: None };
         for (name, text) in &names {
             match name {
                 "room" => at.room = Some(room_name(text)?),
                 "identity" => at.identity = Some(identity(text)?),
+                "invitation" => at.invitation = InvitationId::new(text).ok(),
                 "resource" if text.len() <= RESOURCE_MAX => at.resource = Some(Sid::from_client(text)),
                 _ => {}
             }
@@ -116,6 +129,18 @@ impl FromRequestParts<AppState> for Authority {
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
         let header = || parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         Ok(Self(parts.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(header)))
+    }
+}
+
+/// From where a request came: the other end of its connection, or whom a listed load balancer named. Never log it.
+#[derive(Debug)]
+pub struct Address(pub Option<IpAddr>);
+
+impl FromRequestParts<AppState> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip())))
     }
 }
 

@@ -1,4 +1,7 @@
-//! Link invitations: a signed token in the fragment of a link, which browsers send to no server.
+//! Invitations as they travel: a signed token in the fragment of a link, which browsers send to no server, or a TAN.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::auth::AuthError;
 use super::error::Problem;
@@ -7,10 +10,13 @@ use super::paths::segment;
 use super::state::AppState;
 use super::wire::{Admission, AdmissionState, Invitation, InvitationKind, NewInvitation};
 use super::{desk, p2p};
-use crate::access::jwt::{Claims, mint};
-use crate::access::role::Role;
+use crate::access::jwt::{Claims, VideoGrant, mint};
+use crate::access::role::{ATTRIBUTE, Role};
+use crate::access::tan::Admit;
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomId, TenantId};
+use crate::model::ids::{Identity, InvitationId, RoomId, RoomName, SubjectRef, TenantId};
+use crate::model::secret::Secret;
+use crate::node::invitation::{InvitationBy, InvitationMade, InvitationSpec, Redeem, Redeemed, SEALED_MAX};
 use crate::node::request::RoomMode;
 use crate::room::notice::RoomView;
 
@@ -22,8 +28,19 @@ pub const AHEAD_MAX_S: u64 = 90 * 24 * 3600;
 pub const INVITATION: &str = "konsil.invitation";
 /// The attribute that tells the page before it asks that the room is of mode p2p, which needs no key in the link.
 pub const MODE: &str = "konsil.mode";
+/// What that attribute says if everybody who has the link may come; else it is the id of an invitation for one device.
+const FOR_MANY: &str = "1";
 /// Letters of an identity's random part: 71 bits.
 const IDENTITY_LEN: usize = 12;
+
+/// An invitation whose form is checked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A link that the server does not keep.
+    ForMany(Terms),
+    /// A link or TAN for one device, which it keeps.
+    ForOne(InvitationSpec),
+}
 
 /// Checked terms of an invitation.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,14 +53,39 @@ pub struct Terms {
 /// Checks what is wanted; `now` is in seconds since 1970.
 ///
 /// # Errors
-/// What this version cannot do, and times out of range.
-pub fn terms(wanted: &NewInvitation, now: u64) -> Result<Terms, Problem> {
-    if wanted.kind == InvitationKind::Tan {
-        return Err(Problem::not_available("invitations of kind tan are not available in this version; use kind link"));
-    }
-    if wanted.single_use {
-        return Err(Problem::not_available("single_use links are not available in this version; bound the link by not_after"));
-    }
+/// Fields that do not go together, and values out of range.
+pub fn wanted(wanted: &NewInvitation, now: u64) -> Result<Wanted, Problem> {
+    let terms = terms(wanted, now)?;
+    let subject = wanted.subject.as_deref().map(SubjectRef::new).transpose();
+    let subject = subject.map_err(|error| Problem::invalid(format!("subject {error}")))?;
+    let by = match wanted.kind {
+        InvitationKind::Tan if wanted.single_use => {
+            return Err(Problem::invalid("single_use is for links: a TAN always is for one device"));
+        }
+        InvitationKind::Tan => InvitationBy::Tan {
+            admit: wanted.admit.as_deref().map(Admit::read_half).transpose()?,
+            sealed: wanted.sealed.as_deref().map(sealed).transpose()?,
+            pending: wanted.pending,
+        },
+        InvitationKind::Link if wanted.admit.is_some() || wanted.sealed.is_some() || wanted.pending => {
+            return Err(Problem::invalid("admit, sealed and pending are for TANs"));
+        }
+        InvitationKind::Link if wanted.single_use => InvitationBy::Link,
+        InvitationKind::Link if subject.is_some() => {
+            return Err(Problem::invalid("a link for many stands for no person: subject needs single_use, or kind tan"));
+        }
+        InvitationKind::Link => return Ok(Wanted::ForMany(terms)),
+    };
+    let Terms { role, not_before, not_after } = terms;
+    Ok(Wanted::ForOne(InvitationSpec { role, by, not_before: not_before.unwrap_or(now), not_after, subject }))
+}
+
+fn sealed(text: &str) -> Result<Secret, Problem> {
+    let good = text.len() <= SEALED_MAX && URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| !bytes.is_empty());
+    if good { Ok(Secret::new(text.to_owned())) } else { Err(Problem::invalid("sealed must be base64url of at most 256 bytes")) }
+}
+
+fn terms(wanted: &NewInvitation, now: u64) -> Result<Terms, Problem> {
     let begin = wanted.not_before.unwrap_or(now).max(now);
     let not_after = wanted.not_after.unwrap_or_else(|| begin.saturating_add(LIFE_S));
     if not_after <= begin {
@@ -65,12 +107,49 @@ pub fn link(state: &AppState, tenant: &TenantId, room: &RoomView, host: Option<&
     let identity = Identity::new(&id).map_err(|_| Problem::internal())?;
     let mut claims = Claims::join(&room.name, identity, String::new(), terms.role, terms.not_after);
     claims.not_before = terms.not_before;
-    claims.attributes.insert(INVITATION.to_owned(), "1".to_owned());
-    if room.mode == RoomMode::P2p {
+    claims.attributes.insert(INVITATION.to_owned(), FOR_MANY.to_owned());
+    tell_mode(&mut claims, room.mode);
+    let link = address(state, host, &room.name, &mint(signer, &claims));
+    Ok(Invitation { id, link: Some(link), tan: None, expires_at: terms.not_after, server_knew: None })
+}
+
+fn address(state: &AppState, host: Option<&str>, room: &RoomName, token: &str) -> String {
+    format!("{}/r/{}#t={token}", state.origin(host), segment(room.as_str()))
+}
+
+fn tell_mode(claims: &mut Claims, mode: RoomMode) {
+    if mode == RoomMode::P2p {
         claims.attributes.insert(MODE.to_owned(), "p2p".to_owned());
     }
-    let link = format!("{}/r/{}#t={}", state.origin(host), segment(room.name.as_str()), mint(signer, &claims));
-    Ok(Invitation { id, link, expires_at: terms.not_after })
+}
+
+/// What the maker of an invitation for one device is told.
+///
+/// # Errors
+/// If the server has no key of this tenant to sign a link with.
+pub fn for_one(
+    state: &AppState,
+    (tenant, room): (&TenantId, &RoomName),
+    host: Option<&str>,
+    spec: &InvitationSpec,
+    made: InvitationMade,
+) -> Result<Invitation, Problem> {
+    let id = made.id.as_str().to_owned();
+    let link = match spec.by {
+        InvitationBy::Tan { .. } => None,
+        InvitationBy::Link => {
+            let signer = state.signer(tenant).ok_or_else(Problem::internal)?;
+            // It allows nothing by itself, or it could be used past its exchange, which counts.
+            let video = VideoGrant { room: Some(room.as_str().to_owned()), ..VideoGrant::nothing() };
+            let attributes = [(INVITATION.to_owned(), id.clone()), (ATTRIBUTE.to_owned(), spec.role.as_str().to_owned())].into();
+            let not_before = Some(spec.not_before);
+            let mut claims = Claims { video, attributes, not_before, expires_at: spec.not_after, ..Claims::default() };
+            tell_mode(&mut claims, made.mode);
+            Some(address(state, host, room, &mint(signer, &claims)))
+        }
+    };
+    let server_knew = link.is_none().then_some(made.tan.is_some());
+    Ok(Invitation { id, link, tan: made.tan.map(|tan| tan.expose().to_owned()), expires_at: made.expires_at, server_knew })
 }
 
 /// Somebody whose invitation or token was good.
@@ -79,25 +158,65 @@ pub struct Admitted {
     pub grants: Grants,
     /// The token to join with.
     pub token: String,
+    /// How media travel in the room, with whether a moderator must admit first, if that is known already.
+    pub standing: Option<(RoomMode, AdmissionState)>,
+    /// What the device shows when it comes again.
+    pub resume: Option<Secret>,
 }
 
-/// Exchanges an invitation's token for one with an identity of its own, as long and as strong as the invitation.
+/// What an invitation's token asks for.
+pub enum Invited {
+    /// Everybody who has it is somebody else.
+    Many(Admitted),
+    /// One device may use it.
+    One(Redeem),
+}
+
+/// Looks at an invitation's token. One for many is exchanged for one with an identity of its own, as long and as strong.
 ///
 /// # Errors
 /// The token is refused, or is not an invitation's: other tokens stand for the one person they name.
-pub fn admit(state: &AppState, token: &str) -> Result<Admitted, Problem> {
+pub fn admit(state: &AppState, token: &str) -> Result<Invited, Problem> {
     let invited = state.keyring().verify(token, state.wall().as_secs()).map_err(AuthError::from)?;
-    let role = Role::of(&invited).filter(|_| invited.attributes.contains_key(INVITATION));
-    let (Some(role), Some(room)) = (role, &invited.room) else {
+    let stated = invited.attributes.get(INVITATION).cloned();
+    let (Some(role), Some(room), Some(stated)) = (Role::of(&invited), &invited.room, stated) else {
         return Err(Problem::invalid("invitation must be the token of an invitation link"));
     };
-    let signer = state.signer(&invited.tenant).ok_or_else(Problem::internal)?;
+    if stated != FOR_MANY {
+        let id = InvitationId::new(&stated).map_err(|_| Problem::invalid("invitation must be the token of an invitation link"))?;
+        return Ok(Invited::One(Redeem::Link(RoomId { tenant: invited.tenant, name: room.clone() }, id)));
+    }
     let identity = Identity::new(&format!("{role}-{}", state.random_text(IDENTITY_LEN))).map_err(|_| Problem::internal())?;
-    let mut claims = Claims::join(room, identity, String::new(), role, invited.expires_at);
-    claims.attributes.extend(invited.attributes.get_key_value(MODE).map(|(name, mode)| (name.clone(), mode.clone())));
+    let mode = invited.attributes.get_key_value(MODE).map(|(name, mode)| (name.clone(), mode.clone()));
+    sign(state, &invited.tenant, room, (role, identity), invited.expires_at, mode).map(Invited::Many)
+}
+
+/// The token of somebody whom the control core let in by an invitation for one device.
+///
+/// # Errors
+/// If the server has no key of this tenant to sign with.
+pub fn redeemed(state: &AppState, redeemed: Redeemed) -> Result<Admitted, Problem> {
+    let Redeemed { room: RoomId { tenant, name }, role, identity, mode, waiting, resume, expires_at } = redeemed;
+    let told = (mode == RoomMode::P2p).then(|| (MODE.to_owned(), "p2p".to_owned()));
+    let admitted = sign(state, &tenant, &name, (role, identity), expires_at, told)?;
+    let standing = if waiting { AdmissionState::Waiting } else { AdmissionState::Admitted };
+    Ok(Admitted { standing: Some((mode, standing)), resume, ..admitted })
+}
+
+fn sign(
+    state: &AppState,
+    tenant: &TenantId,
+    room: &RoomName,
+    (role, identity): (Role, Identity),
+    expires_at: u64,
+    mode: Option<(String, String)>,
+) -> Result<Admitted, Problem> {
+    let signer = state.signer(tenant).ok_or_else(Problem::internal)?;
+    let mut claims = Claims::join(room, identity, String::new(), role, expires_at);
+    claims.attributes.extend(mode);
     let token = mint(signer, &claims);
     let grants = state.keyring().verify(&token, state.wall().as_secs()).map_err(AuthError::from)?;
-    Ok(Admitted { grants, token })
+    Ok(Admitted { grants, token, standing: None, resume: None })
 }
 
 /// Takes a token that stands for one person as it is.
@@ -109,7 +228,7 @@ pub fn recognise(state: &AppState, token: String) -> Result<Admitted, Problem> {
     if grants.attributes.contains_key(INVITATION) {
         return Err(Problem::invalid("this is the token of an invitation link: send it as invitation"));
     }
-    Ok(Admitted { grants, token })
+    Ok(Admitted { grants, token, standing: None, resume: None })
 }
 
 /// The way into a room for somebody who may join it.
@@ -122,8 +241,9 @@ pub fn admission(
     (mode, standing): (RoomMode, AdmissionState),
     reached: Option<&Reached>,
 ) -> Result<Admission, Problem> {
-    let Admitted { grants: Grants { tenant, room, identity, .. }, token } = admitted;
+    let Admitted { grants: Grants { tenant, room, identity, .. }, token, resume, .. } = admitted;
     let (Some(name), Some(identity)) = (room, identity) else { return Err(Problem::internal()) };
+    let room = name.as_str().to_owned();
     let ice_servers = ice::for_guest(state, &RoomId { tenant, name }, identity.as_str(), reached);
     let origin = state.origin(None).replacen("http", "ws", 1);
     let desk = format!("{origin}{}", desk::PATH);
@@ -131,7 +251,8 @@ pub fn admission(
         RoomMode::Sfu => origin,
         RoomMode::P2p => format!("{origin}{}", p2p::PATH),
     };
-    Ok(Admission { state: standing, token, mode: mode.into(), url, ice_servers, desk })
+    let resume = resume.map(|resume| resume.expose().to_owned());
+    Ok(Admission { state: standing, token, mode: mode.into(), room, url, ice_servers, desk, resume })
 }
 
 #[cfg(test)]
@@ -140,13 +261,23 @@ mod tests {
     use crate::http::testing::{self, NOW};
     use crate::http::wire::InvitedRole;
 
-    fn wanted(not_before: Option<u64>, not_after: Option<u64>) -> NewInvitation {
-        NewInvitation { kind: InvitationKind::Link, role: InvitedRole::Guest, single_use: false, not_before, not_after }
+    fn link_for(not_before: Option<u64>, not_after: Option<u64>) -> NewInvitation {
+        NewInvitation {
+            kind: InvitationKind::Link,
+            role: InvitedRole::Guest,
+            single_use: false,
+            admit: None,
+            sealed: None,
+            pending: false,
+            not_before,
+            not_after,
+            subject: None,
+        }
     }
 
     #[test]
     fn ends_are_a_day_off_or_as_told() {
-        let end = |not_before, not_after| terms(&wanted(not_before, not_after), NOW).unwrap().not_after;
+        let end = |not_before, not_after| terms(&link_for(not_before, not_after), NOW).unwrap().not_after;
         assert_eq!(end(None, None), NOW + LIFE_S);
         assert_eq!(end(Some(NOW + 50), None), NOW + 50 + LIFE_S);
         assert_eq!(end(Some(NOW - 50), None), NOW + LIFE_S);
@@ -162,16 +293,36 @@ mod tests {
             (Some(NOW + AHEAD_MAX_S), None),
             (Some(u64::MAX), None),
         ] {
-            assert_eq!(terms(&wanted(not_before, not_after), NOW).unwrap_err().status(), 422);
+            assert_eq!(terms(&link_for(not_before, not_after), NOW).unwrap_err().status(), 422);
         }
     }
 
     #[test]
-    fn later_kinds_are_not_available_yet() {
-        let tan = NewInvitation { kind: InvitationKind::Tan, ..wanted(None, None) };
-        let single = NewInvitation { single_use: true, ..wanted(None, None) };
-        assert_eq!(terms(&tan, NOW).unwrap_err().status(), 501);
-        assert_eq!(terms(&single, NOW).unwrap_err().status(), 501);
+    fn fields_must_go_together() {
+        let link = || link_for(None, None);
+        let tan = || NewInvitation { kind: InvitationKind::Tan, ..link() };
+        let text = |text: &str| Some(text.to_owned());
+        for good in [
+            NewInvitation { single_use: true, subject: text("p-1"), ..link() },
+            NewInvitation { admit: text("7kq-2m9"), sealed: text("AAAA"), pending: true, subject: text("p-1"), ..tan() },
+            NewInvitation { admit: text("7KQ2M9"), sealed: text(&"A".repeat(SEALED_MAX)), ..tan() },
+        ] {
+            assert!(matches!(wanted(&good, NOW), Ok(Wanted::ForOne(_))));
+        }
+        for bad in [
+            NewInvitation { subject: text("p-1"), ..link() },
+            NewInvitation { admit: text("7KQ2M9"), single_use: true, ..link() },
+            NewInvitation { pending: true, single_use: true, ..link() },
+            NewInvitation { single_use: true, ..tan() },
+            NewInvitation { admit: text("7KQ2-M9XC-4TBN"), ..tan() },
+            NewInvitation { admit: text("7KQ2MU"), ..tan() },
+            NewInvitation { admit: text("7KQ2M9"), sealed: text(&"A".repeat(SEALED_MAX + 4)), ..tan() },
+            NewInvitation { admit: text("7KQ2M9"), sealed: text("not base64!"), ..tan() },
+            NewInvitation { admit: text("7KQ2M9"), sealed: text(""), ..tan() },
+            NewInvitation { subject: text(""), ..tan() },
+        ] {
+            assert_eq!(wanted(&bad, NOW).unwrap_err().status(), 422,);
+        }
     }
 
     #[test]
@@ -184,7 +335,8 @@ mod tests {
             link(&state, &clinic, &room, Some("evil.example"), &terms).unwrap()
         };
         let invitation = make();
-        let (address, token) = invitation.link.split_once("#t=").unwrap();
+        let link = invitation.link.unwrap();
+        let (address, token) = link.split_once("#t=").unwrap();
         assert_eq!(address, "https://konsil.example/r/Raum%201%2F%C3%A4");
         let grants = state.keyring().verify(token, NOW).unwrap();
         assert_eq!(grants.identity.unwrap().as_str(), invitation.id);

@@ -71,6 +71,7 @@ async fn metrics(State(sources): State<Sources>) -> Response {
 /// All families in the order of their subjects.
 fn families(control: &ControlStats, workers: &WorkerStats, connections: u64) -> Vec<MetricFamily> {
     let joins = control.joins.iter().map(|(result, count)| (vec![("result", *result)], *count));
+    let tries = control.invitation_tries.iter().map(|(result, count)| (vec![("result", *result)], *count));
     let drops = workers.dropped_datagrams.iter().map(|(reason, count)| (vec![("reason", *reason)], *count));
     let faults = control.room_faults + workers.room_faults;
     vec![
@@ -79,6 +80,7 @@ fn families(control: &ControlStats, workers: &WorkerStats, connections: u64) -> 
         gauge("konsil_tracks", "Published tracks now", control.tracks),
         gauge("konsil_signal_connections", "Open signalling connections", connections),
         counter("konsil_joins_total", "Attempts to join", joins.collect()),
+        counter("konsil_invitation_tries_total", "Uses of invitations for one device", tries.collect()),
         histogram("konsil_join_seconds", "Time from joining until media stood", &control.join_seconds),
         counter("konsil_rtp_packets_total", "RTP packets", by_kind(&workers.rtp_packets)),
         counter("konsil_rtp_bytes_total", "Bytes of RTP payload", by_kind(&workers.rtp_bytes)),
@@ -180,6 +182,7 @@ mod tests {
         publish.send_modify(|stats| {
             stats.rooms = 5;
             stats.joins.insert("ok", 6);
+            stats.invitation_tries.insert("unknown", 7);
             stats.join_seconds.observe(0.2);
         });
         let ready = Arc::new(AtomicBool::new(false));
@@ -198,6 +201,7 @@ mod tests {
             "konsil_tracks 0",
             "konsil_signal_connections 9",
             r#"konsil_joins_total{result="ok"} 6"#,
+            r#"konsil_invitation_tries_total{result="unknown"} 7"#,
             r#"konsil_join_seconds_bucket{le="0.25"} 1"#,
             r#"konsil_join_seconds_bucket{le="+Inf"} 1"#,
             r#"konsil_rtp_packets_total{direction="in",kind="video"} 3"#,

@@ -15,6 +15,7 @@ pub mod desk;
 pub mod error;
 pub mod extract;
 pub mod ice;
+pub mod invitations;
 pub mod invite;
 pub mod join;
 mod linger;
@@ -46,6 +47,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 2] =
 pub fn router(state: AppState) -> Router {
     let ours = Router::new()
         .merge(rooms::routes())
+        .merge(invitations::routes())
         .merge(join::routes())
         .merge(desk::routes())
         .merge(p2p::routes())

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{certificate, desk, join, p2p, rooms, whip};
+use super::{certificate, desk, invitations, join, p2p, rooms, whip};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,6 +31,7 @@ pub async fn serve() -> Json<utoipa::openapi::OpenApi> {
 fn describe() -> utoipa::openapi::OpenApi {
     let mut description = Description::openapi();
     description.merge(rooms::Operations::openapi());
+    description.merge(invitations::Operations::openapi());
     description.merge(join::Operations::openapi());
     description.merge(desk::Operations::openapi());
     description.merge(p2p::Operations::openapi());
@@ -60,7 +61,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(operations, 22);
+        assert_eq!(operations, 25);
         assert_eq!(json["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     }
 }

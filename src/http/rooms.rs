@@ -1,4 +1,4 @@
-//! `/v1/rooms`: rooms, who is in them, links into them.
+//! `/v1/rooms`: rooms with those who are in them.
 
 use axum::Json;
 use axum::Router;
@@ -9,11 +9,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 
 use super::error::{Problem, ProblemBody};
-use super::extract::{At, Authority, Caller, Input, room_name};
-use super::invite;
+use super::extract::{At, Caller, Input, room_name};
 use super::paths::segment;
 use super::state::AppState;
-use super::wire::{self, E2ee, Mute, NewInvitation, NewRoom};
+use super::wire::{self, E2ee, Mute, NewRoom};
 use crate::model::ids::Sid;
 use crate::node::request::{Reply, Request, RoomOrigin, RoomSpec};
 use crate::room::DoorRules;
@@ -26,7 +25,6 @@ pub fn routes() -> Router<AppState> {
         .route("/v1/rooms/{room}/participants", get(participants))
         .route("/v1/rooms/{room}/participants/{identity}", delete(remove))
         .route("/v1/rooms/{room}/participants/{identity}/mute", post(mute))
-        .route("/v1/rooms/{room}/invitations", post(invitation))
 }
 
 async fn ask(state: &AppState, request: Request) -> Result<Reply, Problem> {
@@ -166,37 +164,9 @@ async fn mute(
     Ok(Json(wire::Tracks { tracks: views.iter().map(Into::into).collect() }))
 }
 
-/// Makes a link into a room. Guests exchange its token for their own by `POST /v1/join`; a client that joins by it as it
-/// is stands for one identity.
-#[utoipa::path(
-    post, path = "/v1/rooms/{room}/invitations", tag = "invitations", security(("bearer" = [])),
-    params(("room" = String, Path, description = "The room's id")),
-    request_body = NewInvitation,
-    responses(
-        (status = 201, description = "The link, without the end-to-end key, which the server never knows", body = wire::Invitation),
-        (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Failed, or not available in this version", body = ProblemBody, content_type = "application/problem+json"),
-    )
-)]
-async fn invitation(
-    State(state): State<AppState>,
-    Caller(grants): Caller,
-    at: At,
-    Authority(host): Authority,
-    Input(wanted): Input<NewInvitation>,
-) -> Result<Response, Problem> {
-    let tenant = grants.tenant.clone();
-    let terms = invite::terms(&wanted, state.wall().as_secs())?;
-    let Reply::Room(room) = ask(&state, Request::Invite { grants, room: at.room()? }).await? else {
-        return Err(Problem::internal());
-    };
-    let link = invite::link(&state, &tenant, &room, host.as_deref(), &terms)?;
-    Ok((StatusCode::CREATED, Json(link)).into_response())
-}
-
 /// The described operations of this file.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(create, list, one, end, participants, remove, mute, invitation))]
+#[openapi(paths(create, list, one, end, participants, remove, mute))]
 pub struct Operations;
 
 #[cfg(test)]

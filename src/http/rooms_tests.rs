@@ -174,34 +174,6 @@ async fn participants_are_listed_removed_muted() {
 }
 
 #[tokio::test]
-async fn links_point_to_hosts_of_ours() {
-    let (router, asked) = api(|_| Ok(Reply::Room(room("r"))));
-    let bearer = format!("Bearer {}", admin());
-    let body = r#"{"kind":"link","role":"host"}"#;
-    for (host, origin) in [("localhost:8443", "https://localhost:8443"), ("evil.example", "https://konsil.example")] {
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("host", host)];
-        let answer = send(&router, "POST /v1/rooms/r/invitations", &headers, body).await;
-        assert_eq!(answer.status, 201);
-        let link = answer.json()["link"].as_str().unwrap().to_owned();
-        assert!(link.starts_with(&format!("{origin}/r/r#t=")), "{link}");
-        assert!(!link.contains("&k="));
-        assert_eq!(answer.json()["expires_at"], NOW + invite::LIFE_S);
-        assert!(answer.json()["id"].as_str().unwrap().starts_with("host-"));
-    }
-    assert!(matches!(&asked.lock().unwrap()[0], Request::Invite { room, .. } if room.as_str() == "r"));
-}
-
-#[tokio::test]
-async fn refused_invitations_reach_no_signature() {
-    let (router, asked) = api(|_| Err(Refusal::NotAllowed("roomAdmin")));
-    let answer = call(&router, "POST /v1/rooms/r/invitations", r#"{"kind":"link","role":"guest"}"#).await;
-    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (403, "not-allowed"));
-    let answer = call(&router, "POST /v1/rooms/r/invitations", r#"{"kind":"tan","role":"guest"}"#).await;
-    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (501, "not-available"));
-    assert_eq!(asked.lock().unwrap().len(), 1);
-}
-
-#[tokio::test]
 async fn wrong_answers_of_the_core_are_faults_of_ours() {
     let (router, _) = api(|_| Ok(Reply::Done));
     assert_eq!(call(&router, "GET /v1/rooms", "").await.problem(), "internal");

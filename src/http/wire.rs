@@ -7,6 +7,7 @@ use super::extract::Shape;
 use super::ice::IceServer;
 use crate::access::role::Role;
 use crate::model::media::{Encryption, MediaKind, TrackSource};
+use crate::node::invitation::{InvitationState, InvitationView};
 use crate::node::request::RoomMode;
 use crate::room::notice::{ParticipantState, ParticipantView, RoomView, TrackView};
 
@@ -239,7 +240,7 @@ impl Shape for Mute {
 }
 
 /// How an invitation travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InvitationKind {
     /// As a link that carries a token.
@@ -273,43 +274,54 @@ impl From<InvitedRole> for Role {
     }
 }
 
-/// An invitation to be made.
-#[derive(Debug, Deserialize, ToSchema)]
+/// An invitation to be made. It has no `Debug`, for its secrets' sake.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewInvitation {
     /// How it travels.
     pub kind: InvitationKind,
     /// What the invited person will be.
     pub role: InvitedRole,
-    /// Whether it is good for one join only. Not available yet.
+    /// Whether one device only may use the link: the first. A TAN always is for one.
     #[serde(default)]
     pub single_use: bool,
+    /// The first six characters of a TAN that was made in a browser, which keeps the others; the server makes one if absent.
+    pub admit: Option<String>,
+    /// The TAN's secret half, sealed by the practice's browsers: base64url, at most 256 bytes. The server cannot open it.
+    pub sealed: Option<String>,
+    /// Whether the TAN dies within an hour unless it is confirmed, or used.
+    #[serde(default)]
+    pub pending: bool,
     /// Seconds since 1970 before which it is not good.
     pub not_before: Option<u64>,
     /// Seconds since 1970 after which it is not good; a day after its beginning if absent.
     pub not_after: Option<u64>,
+    /// The invited person by an opaque reference of the caller's, 1 to 256 bytes. Without one nothing is kept about a person.
+    pub subject: Option<String>,
 }
 
 impl Shape for NewInvitation {
-    const FIELDS: &'static str = r#"{"kind": "link"|"tan", "role": "host"|"guest"|"reception"|"observer", "single_use"?: true|false, "not_before"?: seconds since 1970, "not_after"?: seconds since 1970}"#;
+    const FIELDS: &'static str = r#"{"kind": "link"|"tan", "role": "host"|"guest"|"reception"|"observer", "single_use"?: true|false, "admit"?: text, "sealed"?: text, "pending"?: true|false, "not_before"?: seconds since 1970, "not_after"?: seconds since 1970, "subject"?: text}"#;
 }
 
-/// Somebody who comes with an invitation, or with a token.
-#[derive(Debug, Deserialize, ToSchema)]
+/// Somebody who comes with an invitation, or with a token. It has no `Debug`, for their sake.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
     /// The token of an invitation link.
     pub invitation: Option<String>,
     /// A token of one's own, to learn the way in; the answer repeats it.
     pub token: Option<String>,
-    /// The organisation that a TAN is for. Not available yet.
+    /// The organisation that a TAN is for: its code in the address `/t/{tenant}`.
     pub tenant: Option<String>,
-    /// A TAN. Not available yet.
+    /// The first six characters of a TAN, which admit, or all twelve; in any case, with hyphens or without.
     pub tan: Option<String>,
+    /// What a device was told when it used an invitation first.
+    pub resume: Option<String>,
 }
 
 impl Shape for Join {
-    const FIELDS: &'static str = r#"{"invitation": text} or {"token": text}"#;
+    const FIELDS: &'static str = r#"{"invitation": text} or {"token": text} or {"tenant": text, "tan": text} or {"resume": text}"#;
 }
 
 /// How far a guest has come.
@@ -331,6 +343,8 @@ pub struct Admission {
     pub token: String,
     /// How media travels in the room.
     pub mode: Mode,
+    /// The room.
+    pub room: String,
     /// Where LiveKit clients connect to a room of mode `sfu`, or the WebSocket of a room of mode `p2p`.
     pub url: String,
     /// STUN and TURN servers.
@@ -338,16 +352,83 @@ pub struct Admission {
     /// The WebSocket of the room's desk, where one waits, speaks with hosts, moderates.
     #[serde(default)]
     pub desk: String,
+    /// With this the same device comes back until the room ends; told once, and only by invitations for one device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
 }
 
-/// An invitation.
-#[derive(Debug, Serialize, ToSchema)]
+/// A new invitation.
+#[derive(Serialize, ToSchema)]
 pub struct Invitation {
-    /// Its id, which is the identity that joins by it.
+    /// Its id; of a link for many it is the identity that joins by it.
     pub id: String,
     /// `https://HOST/r/{room}#t={token}`. The server knows no end-to-end key: append `&k=` and the base64url of the 16 random
     /// bytes that all links of this room share.
-    pub link: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// The TAN, `XXXX-XXXX-XXXX`, if the server made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tan: Option<String>,
     /// Seconds since 1970.
     pub expires_at: u64,
+    /// Whether the server made the TAN, so that it knew the secret half; absent for links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_knew: Option<bool>,
+}
+
+/// How far an invitation has come.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptState {
+    /// It must be confirmed within an hour.
+    Pending,
+    /// Nobody has used it.
+    Open,
+    /// A device has used it.
+    Used,
+}
+
+/// An invitation for one device, as it is kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeptInvitation {
+    /// Its id.
+    pub id: String,
+    /// How it travels.
+    pub kind: InvitationKind,
+    /// What the invited person will be.
+    pub role: String,
+    /// How far it has come.
+    pub state: KeptState,
+    /// Seconds since 1970 before which it is not good.
+    pub not_before: u64,
+    /// Seconds since 1970 after which it is not good, unless it was used before.
+    pub not_after: u64,
+    /// The TAN's secret half as the practice's browser sealed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+}
+
+impl From<&InvitationView> for KeptInvitation {
+    fn from(view: &InvitationView) -> Self {
+        Self {
+            id: view.id.as_str().to_owned(),
+            kind: if view.tan { InvitationKind::Tan } else { InvitationKind::Link },
+            role: view.role.clone(),
+            state: match view.state {
+                InvitationState::Pending => KeptState::Pending,
+                InvitationState::Open => KeptState::Open,
+                InvitationState::Used => KeptState::Used,
+            },
+            not_before: view.not_before,
+            not_after: view.not_after,
+            sealed: view.sealed.as_ref().map(|sealed| sealed.expose().to_owned()),
+        }
+    }
+}
+
+/// The invitations into a room that are for one device each.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeptInvitations {
+    /// In the order of their ids.
+    pub invitations: Vec<KeptInvitation>,
 }

@@ -80,6 +80,8 @@ pub struct ControlStats {
     pub tracks: u64,
     /// Joins since the start by result, from a fixed set of labels.
     pub joins: BTreeMap<&'static str, u64>,
+    /// Uses of TANs, of links for one device, of resume secrets since the start by result, from a fixed set of labels.
+    pub invitation_tries: BTreeMap<&'static str, u64>,
     /// Seconds from the request to join until media stood.
     pub join_seconds: Histogram<10>,
     /// Rooms that ended by a fault of ours; must stay 0.
@@ -88,7 +90,15 @@ pub struct ControlStats {
 
 impl Default for ControlStats {
     fn default() -> Self {
-        Self { rooms: 0, participants: 0, tracks: 0, joins: BTreeMap::new(), join_seconds: Histogram::new(&JOIN_BOUNDS), room_faults: 0 }
+        Self {
+            rooms: 0,
+            participants: 0,
+            tracks: 0,
+            joins: BTreeMap::new(),
+            invitation_tries: BTreeMap::new(),
+            join_seconds: Histogram::new(&JOIN_BOUNDS),
+            room_faults: 0,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod conceal;
 pub mod control;
 pub mod fragment;
+pub mod invitation;
 mod paths;
 mod peer;
 pub mod request;

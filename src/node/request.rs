@@ -1,6 +1,7 @@
 //! What the HTTP floor asks of the control core.
 
 use super::fragment::Fragment;
+use super::invitation::{InvitationRefusal, InvitationReply, InvitationRequest};
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, RoomName, SessionId, Sid};
 pub use crate::model::record::RoomMode;
@@ -234,6 +235,8 @@ pub enum Request {
         /// Where.
         room: RoomName,
     },
+    /// What concerns invitations that the server keeps. Answer: [`Reply::Invitation`] or [`Reply::Done`].
+    Invitation(InvitationRequest),
     /// Publish by WHIP. Answer: [`Reply::Media`].
     Whip {
         /// The caller.
@@ -335,6 +338,8 @@ pub enum Reply {
     Participants(Vec<ParticipantView>),
     /// Tracks.
     Tracks(Vec<TrackView>),
+    /// What concerns invitations.
+    Invitation(InvitationReply),
     /// A WHIP or WHEP session.
     Media {
         /// Its name in the resource's address.
@@ -415,6 +420,9 @@ pub enum Refusal {
     /// The session that should be resumed is not there.
     #[error("there is no session to resume; join again")]
     NoSession,
+    /// It is about an invitation.
+    #[error(transparent)]
+    Invitation(#[from] InvitationRefusal),
     /// What had to be written could not be.
     #[error("the server could not store this; nothing was changed")]
     NotStored,

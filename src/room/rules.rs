@@ -369,6 +369,11 @@ impl Room {
         self.lobby.is_over(self.empty_since, self.settings.empty_timeout, now)
     }
 
+    /// Somebody is still expected: it is empty for its empty timeout once more.
+    pub fn wait_on(&mut self, now: Moment) {
+        self.empty_since = self.empty_since.map(|_| now.instant);
+    }
+
     /// Reaps participants that did not resume, forgets who left, sends tokens that are due.
     pub fn handle_timeout(&mut self, now: Moment, out: &mut Vec<Effect>) {
         self.departed.handle_timeout(now.instant);

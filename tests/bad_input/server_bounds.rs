@@ -56,6 +56,7 @@ fn config() -> ControlConfig {
         rooms_max: 100,
         relay: konsil::turn::credentials::RelaySecrets::new(&[], "secret"),
         relay_addresses: vec![std::net::IpAddr::V4(konsil::turn::peers::VIRTUAL_V4)],
+        invitation_key: konsil::access::tan::InvitationKey::new(b"secret"),
     }
 }
 

@@ -65,6 +65,7 @@ impl Node {
             rooms_max: 9,
             relay: RelaySecrets::new(&[], "secret"),
             relay_addresses: vec![std::net::IpAddr::V4(konsil::turn::peers::VIRTUAL_V4)],
+            invitation_key: konsil::access::tan::InvitationKey::new(b"secret"),
         };
         Self { control: Control::new(config, Chance::new([3; 32])), call: Call::new(), asked: 0 }
     }

@@ -78,9 +78,14 @@ impl From<Refusal> for Failure {
             R::RoomExists => (409, "already_exists"),
             R::RoomFull | R::LimitReached(_) => (429, "resource_exhausted"),
             R::Invalid(_) | R::BadSdp(_) => (400, "invalid_argument"),
-            R::EncryptionRequired | R::NoSession | R::WrongMode(_) | R::NotCurrent | R::TooManyCandidates | R::Locked | R::TooEarly => {
-                (412, "failed_precondition")
-            }
+            R::EncryptionRequired
+            | R::NoSession
+            | R::WrongMode(_)
+            | R::NotCurrent
+            | R::TooManyCandidates
+            | R::Locked
+            | R::TooEarly
+            | R::Invitation(_) => (412, "failed_precondition"),
             R::NotStored | R::ShuttingDown | R::Busy => (503, "unavailable"),
         };
         Self::new(status, code, refusal.to_string())

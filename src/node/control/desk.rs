@@ -157,6 +157,7 @@ impl Control {
         let mut result = Err(DeskFault::NotStored);
         if written == Written::Durably {
             result = Err(DeskFault::NoSuchPerson);
+            self.note_admission(key, identity, true, now);
             self.with_room(key, |room, _, out| result = room.admit(identity, now, out));
         }
         match (answer, result) {
@@ -173,13 +174,15 @@ impl Control {
 
     fn end_room(&mut self, key: RoomKey, by: &Grants, now: Moment) -> Result<(), DeskFault> {
         let entry = self.rooms.get(&key).ok_or(DeskFault::NoSuchPerson)?;
+        let id = entry.room.id().clone();
         let mut writes: Vec<Write> = Vec::new();
         if entry.stored {
-            writes.push(Write::DeleteRoom(entry.room.id().clone()));
+            writes.push(Write::DeleteRoom(id.clone()));
         }
         writes.extend(self.audit(key, Some(by), AuditEvent::RoomEnded, None, now));
         self.persist(writes, Waiting::Forget);
         self.close_room(key, LeaveReason::RoomDeleted);
+        self.invitations_ended(&id, now);
         Ok(())
     }
 
@@ -220,6 +223,7 @@ impl Control {
         let ends_admission = matches!(event, AuditEvent::LobbyRefused | AuditEvent::LobbyPutBack | AuditEvent::Removed);
         if let Some((entry, identity)) = self.rooms.get(&key).zip(whom).filter(|_| ends_admission) {
             writes.extend(self.admission_writes(entry.room.id(), identity, false));
+            self.note_admission(key, identity, false, now);
         }
         if !writes.is_empty() {
             self.persist(writes, Waiting::Forget);

@@ -2,10 +2,13 @@
 
 mod desk;
 mod fault;
+mod invitation_book;
+mod invitations;
 mod invited;
 mod join;
 mod moderate;
 mod p2p;
+mod redeem;
 mod requests;
 mod rooms;
 #[cfg(test)]
@@ -16,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::access::tan::InvitationKey;
 use crate::model::chance::Chance;
 use crate::model::grants::Grants;
 use crate::model::ids::{DeskId, Identity, RoomId, RoomKey, SessionId, WorkerIndex};
@@ -53,6 +57,8 @@ pub struct ControlConfig {
     pub relay: RelaySecrets,
     /// The addresses that relayed ones have.
     pub relay_addresses: Vec<IpAddr>,
+    /// What hashes TANs with resume secrets.
+    pub invitation_key: InvitationKey,
 }
 
 /// A caller that waits for an answer.
@@ -121,6 +127,8 @@ enum Waiting {
     Create(Caller, RoomRecord, String),
     /// The room closes and the caller is answered.
     Delete(Caller, RoomId),
+    /// An invitation begins, changes or ends.
+    Invitation(Box<invitations::Then>),
     /// Somebody is admitted, and whoever ordered it is answered.
     Admit(desk::Answer, RoomKey, Identity),
     /// Nobody waits.
@@ -149,6 +157,7 @@ pub struct Control {
     writes: BTreeMap<Ticket, Waiting>,
     /// Names of rooms whose making is being written.
     creating: BTreeSet<RoomId>,
+    invitations: invitation_book::Book,
     /// Rooms that panicked in this turn.
     broken: Vec<RoomKey>,
     last_id: u64,
@@ -176,6 +185,7 @@ impl Control {
             relayed: BTreeMap::new(),
             writes: BTreeMap::new(),
             creating: BTreeSet::new(),
+            invitations: invitation_book::Book::default(),
             broken: Vec::new(),
             last_id: 0,
             shutting_down: false,
@@ -209,7 +219,8 @@ impl Control {
     /// When [`ControlInput::Timeout`] is due, and what for.
     #[must_use]
     pub fn next_timeout(&self) -> Option<(Instant, &'static str)> {
-        self.rooms.values().filter_map(|entry| entry.room.next_timeout()).min()
+        let invitations = self.invitations.next_look().map(|due| (due, "invitations"));
+        self.rooms.values().filter_map(|entry| entry.room.next_timeout()).chain(invitations).min()
     }
 
     /// What the core counts.
@@ -226,7 +237,7 @@ impl Control {
 
     /// Sizes of what grows with load.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 9] {
+    pub fn sizes(&self) -> [(&'static str, usize); 10] {
         [
             ("rooms", self.rooms.len()),
             ("sessions", self.sessions.len()),
@@ -236,6 +247,7 @@ impl Control {
             ("relayed", self.relayed.len()),
             ("writes", self.writes.len()),
             ("requested", self.requested.len()),
+            ("invitations", self.invitations.size()),
             ("desks", self.desks.len()),
         ]
     }
@@ -304,10 +316,11 @@ impl Control {
         let keys: Vec<RoomKey> = self.rooms.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| *key).collect();
         for key in keys {
             self.with_room(key, |room, _, out| room.handle_timeout(now, out));
-            if self.rooms.get(&key).is_some_and(|entry| entry.room.is_over(now)) {
-                self.room_over(key);
+            if self.rooms.get(&key).is_some_and(|entry| entry.room.is_over(now)) && !self.awaits_somebody(key, now) {
+                self.room_over(key, now);
             }
         }
+        self.sweep_invitations(now);
     }
 
     fn shut_down(&mut self) {

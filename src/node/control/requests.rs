@@ -17,7 +17,7 @@ impl Control {
     pub(super) fn request(&mut self, caller: Caller, request: Request, now: Moment) {
         let result = match request {
             Request::CreateRoom { grants, spec } => self.create_room(caller, &grants, spec, now).map(|()| None),
-            Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room),
+            Request::DeleteRoom { grants, room } => self.delete_room(caller, &grants, &room, now),
             Request::Whip { grants, room, sdp } => self.whip(caller, grants, &room, sdp, now).map(|()| None),
             Request::Whep { grants, room, identity, track, sdp } => {
                 let only = Only { publisher: identity, track };
@@ -27,6 +27,7 @@ impl Control {
                 let session = self.own_media(&grants, &room, of.as_ref(), &resource);
                 session.and_then(|(key, session)| self.change_media(caller, key, session, &condition, fragment, now))
             }
+            Request::Invitation(request) => self.invitation(caller, request, now),
             Request::Admission { grants, room, identity, action } => self.admission(caller, &grants, &room, (identity, action), now),
             Request::Lock { grants, room, locked } => self.lock(caller, &grants, &room, locked, now).map(Some),
             other => self.at_once(other, now).map(Some),
@@ -64,6 +65,7 @@ impl Control {
             Request::EndMedia { grants, room, of, resource } => self.end_media(&grants, &room, of.as_ref(), &resource, now),
             Request::CreateRoom { .. }
             | Request::DeleteRoom { .. }
+            | Request::Invitation(_)
             | Request::Whip { .. }
             | Request::Whep { .. }
             | Request::ChangeMedia { .. }
@@ -73,7 +75,7 @@ impl Control {
     }
 
     /// Whether a client with these grants would get in now.
-    fn validate(&mut self, grants: &Grants, layout: Option<Layout>, now: Moment) -> Result<Reply, Refusal> {
+    pub(super) fn validate(&mut self, grants: &Grants, layout: Option<Layout>, now: Moment) -> Result<Reply, Refusal> {
         let name = self.may_join(grants)?;
         self.recall_admission(grants, now);
         let room = self.find(grants, &name).and_then(|key| self.rooms.get(&key)).map(|entry| &entry.room);
@@ -119,7 +121,7 @@ impl Control {
         Ok(Reply::Rooms(rooms.collect()))
     }
 
-    fn delete_room(&mut self, caller: Caller, grants: &Grants, name: &RoomName) -> Result<Option<Reply>, Refusal> {
+    fn delete_room(&mut self, caller: Caller, grants: &Grants, name: &RoomName, now: Moment) -> Result<Option<Reply>, Refusal> {
         if !grants.room_create {
             return Err(Refusal::NotAllowed("roomCreate"));
         }
@@ -130,7 +132,9 @@ impl Control {
             self.persist(vec![Write::DeleteRoom(id.clone())], Waiting::Delete(caller, id));
             return Ok(None);
         }
+        let id = entry.room.id().clone();
         self.close_room(key, LeaveReason::RoomDeleted);
+        self.invitations_ended(&id, now);
         Ok(Some(Reply::Done))
     }
 

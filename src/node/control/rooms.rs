@@ -151,6 +151,7 @@ impl Control {
         let done = written == Written::Durably;
         let (caller, reply) = match self.writes.remove(&ticket) {
             None | Some(Waiting::Forget) => return,
+            Some(Waiting::Invitation(then)) => return self.invitation_written(*then, done, now),
             Some(Waiting::Admit(answer, key, identity)) => return self.admission_written(answer, key, &identity, written, now),
             Some(Waiting::Create(caller, record, metadata)) => {
                 self.creating.remove(&record.id);
@@ -161,6 +162,7 @@ impl Control {
             Some(Waiting::Delete(caller, id)) => {
                 if let Some(key) = self.by_id.get(&id).copied().filter(|_| done) {
                     self.close_room(key, LeaveReason::RoomDeleted);
+                    self.invitations_ended(&id, now);
                 }
                 (caller, done.then_some(Reply::Done))
             }
@@ -203,13 +205,14 @@ impl Control {
     }
 
     /// An empty room's time is over.
-    pub(super) fn room_over(&mut self, key: RoomKey) {
+    pub(super) fn room_over(&mut self, key: RoomKey, now: Moment) {
         let Some(entry) = self.rooms.get(&key) else { return };
+        let id = entry.room.id().clone();
         if entry.stored {
-            let id = entry.room.id().clone();
-            self.persist(vec![Write::DeleteRoom(id)], Waiting::Forget);
+            self.persist(vec![Write::DeleteRoom(id.clone())], Waiting::Forget);
         }
         self.close_room(key, LeaveReason::RoomDeleted);
+        self.invitations_ended(&id, now);
     }
 
     pub(super) fn close_room(&mut self, key: RoomKey, reason: LeaveReason) {

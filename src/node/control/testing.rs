@@ -19,6 +19,7 @@ pub fn config(workers: usize) -> ControlConfig {
         rooms_max: 9,
         relay: crate::turn::credentials::RelaySecrets::new(&[], "secret"),
         relay_addresses: vec![std::net::IpAddr::V4(crate::turn::peers::VIRTUAL_V4)],
+        invitation_key: crate::access::tan::InvitationKey::new(b"secret"),
     }
 }
 

@@ -109,6 +109,7 @@ impl World {
             rooms_max: 8,
             relay: RelaySecrets::new(&[], "secret"),
             relay_addresses: vec![std::net::IpAddr::V4(konsil::turn::peers::VIRTUAL_V4)],
+            invitation_key: konsil::access::tan::InvitationKey::new(b"secret"),
         };
         let control = Control::new(config, chance());
         let mut candidates: Vec<SocketAddr> = vec!["10.0.0.1:3478".parse().expect("an address")];
