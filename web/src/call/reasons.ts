@@ -7,6 +7,11 @@ export type EndReason =
   | 'expired'
   | 'refused'
   | 'removed'
+  | 'turnedAway'
+  | 'used'
+  | 'early'
+  | 'locked'
+  | 'busy'
   | 'closed'
   | 'replaced'
   | 'shutdown'
@@ -24,7 +29,15 @@ export function adviceFor(reason: EndReason): Advice {
   switch (reason) {
     case 'expired':
     case 'refused':
+    case 'used':
       return { help: 'end.helpNewLink', rejoin: false };
+    case 'turnedAway':
+      return { help: 'end.helpCall', rejoin: false };
+    case 'early':
+    case 'busy':
+      return { help: 'end.helpLater', rejoin: true };
+    case 'locked':
+      return { help: 'end.helpLocked', rejoin: true };
     case 'removed':
     case 'closed':
       return { help: 'end.helpClose', rejoin: false };

@@ -121,6 +121,11 @@ export class Group {
     });
   }
 
+  /** Takes the secret that the room's links have from now on. */
+  meetByLink(link: Uint8Array): void {
+    this.next(async () => this.greeting.learn('link', link));
+  }
+
   standing(identity: string): Standing {
     const peer = this.circle.peer(identity);
     if (peer?.settled) return 'trusted';
