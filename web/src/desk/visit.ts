@@ -186,7 +186,8 @@ export class Visit {
     try {
       await admission({ token: this.entry.token });
     } catch (error) {
-      if (error instanceof NotAdmitted && error.reason !== 'unreachable') this.end(error.reason);
+      // Whoever was in already keeps trying; who never came in is told.
+      if (error instanceof NotAdmitted && (error.reason !== 'unreachable' || !this.ring)) this.end(error.reason);
     }
   }
 
