@@ -247,7 +247,7 @@ pub fn admission(
 ) -> Result<Admission, Problem> {
     let Admitted { grants: Grants { tenant, room, identity, .. }, token, resume } = admitted;
     let (Some(name), Some(identity)) = (room, identity) else { return Err(Problem::internal()) };
-    let room = name.as_str().to_owned();
+    let (room, organisation) = (name.as_str().to_owned(), tenant.as_str().to_owned());
     let ice_servers = ice::for_guest(state, &RoomId { tenant, name }, identity.as_str(), reached);
     let origin = state.origin(None).replacen("http", "ws", 1);
     let desk = format!("{origin}{}", desk::PATH);
@@ -256,7 +256,7 @@ pub fn admission(
         RoomMode::P2p => format!("{origin}{}", p2p::PATH),
     };
     let resume = resume.map(|resume| resume.expose().to_owned());
-    Ok(Admission { state: standing, token, mode: mode.into(), room, url, ice_servers, desk, resume })
+    Ok(Admission { state: standing, token, mode: mode.into(), room, tenant: organisation, url, ice_servers, desk, resume })
 }
 
 #[cfg(test)]

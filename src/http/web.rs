@@ -39,6 +39,8 @@ pub fn routes() -> Router<AppState> {
         .route("/", get(index))
         .route("/r/{room}", get(index))
         .route("/r/{room}/", get(index))
+        .route("/t/{tenant}", get(index))
+        .route("/t/{tenant}/", get(index))
         .route("/assets/{*path}", get(asset))
         .route("/robots.txt", get(|| async { ROBOTS }))
 }

@@ -345,6 +345,8 @@ pub struct Admission {
     pub mode: Mode,
     /// The room.
     pub room: String,
+    /// The organisation whose room it is, by its code in the address `/t/{tenant}`.
+    pub tenant: String,
     /// Where LiveKit clients connect to a room of mode `sfu`, or the WebSocket of a room of mode `p2p`.
     pub url: String,
     /// STUN and TURN servers.

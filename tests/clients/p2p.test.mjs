@@ -345,3 +345,53 @@ test('a way that breaks is mended without a hand', async () => {
     wire.close();
   }
 });
+
+/** Links of a new room, each with a secret of the link. */
+async function linksWith(keys) {
+  const id = `room-${Math.random().toString(36).slice(2)}`;
+  await make({ id, mode: 'p2p' });
+  const roles = ['host', 'guest'];
+  return Promise.all(roles.map(async (role, at) => `${await link(id, role)}&k=${Buffer.alloc(16, keys[at]).toString('base64url')}`));
+}
+
+test('a secret of the link vouches for the connection', async () => {
+  const [host, guest] = await linksWith([7, 7]);
+  const two = [await visitor('Nora Nachtigall'), await visitor('Otto Ortolan')];
+  await two[0].enter(host);
+  await two[1].enter(guest);
+  await two[0].meets(two[1]);
+  await two[1].meets(two[0]);
+  assert.equal(await two[0].code(), await two[1].code());
+  for (const one of two) assert.equal(await one.page.evaluate(() => window.konsil.p2p.vouching.confirmed), true);
+  for (const one of two) await one.page.context().close();
+});
+
+test('another secret ends the call before anything was sent', async () => {
+  const [host, guest] = await linksWith([7, 8]);
+  const two = [await visitor('Nora Nachtigall'), await visitor('Otto Ortolan')];
+  for (const one of two) {
+    await one.page.addInitScript(() => {
+      window.given = 0;
+      const { replaceTrack } = RTCRtpSender.prototype;
+      RTCRtpSender.prototype.replaceTrack = function (track) {
+        window.given += track ? 1 : 0;
+        return replaceTrack.call(this, track);
+      };
+      const { addTransceiver } = RTCPeerConnection.prototype;
+      RTCPeerConnection.prototype.addTransceiver = function (track, init) {
+        window.given += typeof track === 'string' ? 0 : 1;
+        return addTransceiver.call(this, track, init);
+      };
+    });
+  }
+  await two[0].enter(host);
+  await two[1].page.goto(guest);
+  await two[1].sees('the microphone on', 'setup-mic', (it) => it.on === 'true');
+  await two[1].at('name-input').fill(two[1].name);
+  await two[1].click('join');
+  await Promise.any(two.map((one) => one.sees('the end', 'goodbye', (it) => it.reason === 'insecure')));
+  for (const one of two) {
+    assert.equal(await one.page.evaluate(() => window.given), 0);
+    await one.page.context().close();
+  }
+});

@@ -120,6 +120,42 @@ test('who leaves is gone, and may come again', async () => {
   await anna.meets([cleo]);
 });
 
+/** Hands a key to the ring of this page, as the group of the room does. */
+const rekey = (guest, index, byte) =>
+  guest.page.evaluate(
+    ([index, byte]) => {
+      const { keyProvider } = window.konsil.room.e2eeManager;
+      keyProvider.follow({ follow: (take) => (take(index, new Uint8Array(32).fill(byte)), () => undefined) });
+    },
+    [index, byte],
+  );
+
+test('pictures, sound and data go on while keys change, all the way round the ring', async () => {
+  const all = [anna, bert, cleo];
+  await bert.page.evaluate(() => {
+    window.heard = [];
+    window.konsil.room.on('dataReceived', (bytes) => window.heard.push(new TextDecoder().decode(bytes)));
+  });
+  for (const index of [1, 2, 15, 0]) {
+    for (const guest of all) await rekey(guest, index, 100 + index);
+    // By then the new key is the one that is used.
+    await until('the change', () => anna.page.evaluate((wanted) => window.konsil.room.e2eeManager.keyProvider.getLatestManuallySetKeyIndex() === wanted, index));
+    for (const guest of all) await guest.meets(all.filter((other) => other !== guest));
+    const words = `words under key ${index}`;
+    await anna.page.evaluate((text) => window.konsil.room.localParticipant.publishData(new TextEncoder().encode(text), { reliable: true }), words);
+    await until('the words', () => bert.page.evaluate((wanted) => window.heard.includes(wanted), words));
+  }
+  for (const guest of all) assert.ok(await guest.page.evaluate(() => document.querySelector('[data-testid="alert"]').hidden), 'nothing was undecipherable');
+});
+
+test('who is not given the next key sees and hears nothing any more', async () => {
+  for (const guest of [anna, bert]) await rekey(guest, 3, 103);
+  await anna.hears([`${bert.identity} camera`, `${bert.identity} microphone`]);
+  await cleo.silent([`${anna.identity} camera`, `${anna.identity} microphone`, `${bert.identity} camera`], { ear: anna, wanted: [`${bert.identity} camera`] });
+  await rekey(cleo, 3, 103);
+  await cleo.meets([anna, bert]);
+});
+
 test('the key never left a browser', () => {
   const origin = new URL(server.run.host_link).origin;
   for (const guest of [anna, bert, cleo]) key.stayed(guest, origin);

@@ -45,8 +45,17 @@ export function decodeBase64Url(text: string): Uint8Array<ArrayBuffer> | undefin
   }
 }
 
+/** The short code of the organisation on whose page a TAN is typed. */
+export function parseTanAddress(url: URL): string | undefined {
+  return partOf(url.pathname, /^\/t\/([^/]+)\/?$/);
+}
+
 function roomOf(path: string): string | undefined {
-  const name = /^\/r\/([^/]+)\/?$/.exec(path)?.[1];
+  return partOf(path, /^\/r\/([^/]+)\/?$/);
+}
+
+function partOf(path: string, pattern: RegExp): string | undefined {
+  const name = pattern.exec(path)?.[1];
   if (name === undefined) return undefined;
   try {
     return decodeURIComponent(name);

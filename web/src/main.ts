@@ -1,7 +1,9 @@
 import './style.css';
-import { parseRoomLink } from './link';
+import { fetchLegal } from './legal';
+import { parseRoomLink, parseTanAddress } from './link';
 import { noticePage } from './pages/notice';
 import { startPage } from './pages/start';
+import { legalLinks } from './ui/consent';
 import { createShell } from './ui/shell';
 
 const shell = createShell(document.body);
@@ -10,10 +12,17 @@ const shell = createShell(document.body);
 window.addEventListener('hashchange', () => location.reload());
 
 async function open(): Promise<void> {
-  const link = parseRoomLink(new URL(location.href));
+  const url = new URL(location.href);
+  const link = parseRoomLink(url);
+  const tenant = parseTanAddress(url);
+  const legal = await fetchLegal();
+  shell.legal(legalLinks(legal));
   if (link) {
     const { openRoom } = await import('./room');
-    await openRoom(shell, link);
+    await openRoom(shell, link, legal);
+  } else if (tenant !== undefined) {
+    const { openByTan } = await import('./room');
+    await openByTan(shell, tenant, legal);
   } else if (location.pathname === '/') {
     shell.show(startPage());
   } else {

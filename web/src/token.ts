@@ -1,7 +1,9 @@
+import type { Role } from './keys/desk';
 import { decodeBase64Url } from './link';
 
 /** What the page needs to know of its own token. The server checks it; the page only reads it. */
 export interface Claims {
+  role: Role;
   host: boolean;
   roomAdmin: boolean;
   canPublish: boolean;
@@ -27,6 +29,7 @@ export function readClaims(token: string): Claims | undefined {
   try {
     const payload = JSON.parse(new TextDecoder().decode(bytes)) as Payload;
     return {
+      role: roleIn(payload),
       host: payload.attributes?.['konsil.role'] === 'host',
       roomAdmin: payload.video?.roomAdmin === true,
       canPublish: payload.video?.canPublish !== false,
@@ -38,4 +41,10 @@ export function readClaims(token: string): Claims | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A token without a role is a LiveKit application's: it takes part as a guest does. */
+function roleIn({ attributes }: Payload): Role {
+  const role = attributes?.['konsil.role'];
+  return role === 'host' || role === 'reception' || role === 'observer' ? role : 'guest';
 }

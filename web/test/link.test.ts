@@ -56,7 +56,7 @@ describe('claims', () => {
   it('knows the host', () => {
     const attributes = { 'konsil.role': 'host', 'konsil.mode': 'p2p' };
     const token = jwt({ exp: 7, sub: 'ada', attributes, video: { roomAdmin: true } });
-    const host = { host: true, roomAdmin: true, canPublish: true, invitation: false, expiresAt: 7 };
+    const host = { role: 'host', host: true, roomAdmin: true, canPublish: true, invitation: false, expiresAt: 7 };
     expect(readClaims(token)).toEqual({ ...host, identity: 'ada', p2p: true });
   });
 

@@ -1,3 +1,5 @@
+import type { Visit } from '../desk/visit';
+import { invite } from '../invite/dialog';
 import { problemOf } from '../media/capture';
 import { createPicker } from '../media/picker';
 import type { Ticket } from '../room';
@@ -7,7 +9,6 @@ import { openDialog } from '../ui/dialog';
 import { say } from '../ui/i18n';
 import { type IconName, icon, setIcon } from '../ui/icons';
 import type { Shell } from '../ui/shell';
-import { invite } from './invite';
 import type { Media } from './media';
 
 interface Face {
@@ -22,7 +23,7 @@ interface Control {
 }
 
 /** The row of buttons under the call. */
-export function createControls(shell: Shell, media: Media, ticket: Ticket): HTMLElement {
+export function createControls(shell: Shell, media: Media, ticket: Ticket, visit: Visit, toggle: HTMLElement | undefined): HTMLElement {
   const mic = control('mute-mic', micFace(media), () =>
     guard(shell, () => media.setMicrophone(!media.microphone), 'audio'),
   );
@@ -32,7 +33,7 @@ export function createControls(shell: Shell, media: Media, ticket: Ticket): HTML
   const share = control('share-screen', shareFace(media), () =>
     guard(shell, () => media.setScreen(!media.screen), 'screen'),
   );
-  const asking = control('invite', { icon: 'invite', words: 'call.invite' }, () => invite(ticket));
+  const asking = control('invite', { icon: 'invite', words: 'call.invite' }, () => invite(visit));
   const devices = control('devices', { icon: 'devices', words: 'call.devices' }, () =>
     showDevices(shell, media, ticket),
   );
@@ -51,6 +52,7 @@ export function createControls(shell: Shell, media: Media, ticket: Ticket): HTML
     { class: 'controls', role: 'toolbar', tLabel: 'call.controls' },
     ...(canPublish ? [mic.el, cam.el] : []),
     ...(canShare ? [share.el] : []),
+    ...(toggle ? [toggle] : []),
     ...(roomAdmin ? [asking.el] : []),
     devices.el,
     leave.el,

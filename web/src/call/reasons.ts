@@ -7,12 +7,18 @@ export type EndReason =
   | 'expired'
   | 'refused'
   | 'removed'
+  | 'turnedAway'
+  | 'used'
+  | 'early'
+  | 'locked'
+  | 'busy'
   | 'closed'
   | 'replaced'
   | 'shutdown'
   | 'unreachable'
   | 'media'
   | 'cipher'
+  | 'insecure'
   | 'lost';
 
 interface Advice {
@@ -24,10 +30,20 @@ export function adviceFor(reason: EndReason): Advice {
   switch (reason) {
     case 'expired':
     case 'refused':
+    case 'used':
       return { help: 'end.helpNewLink', rejoin: false };
+    case 'turnedAway':
+      return { help: 'end.helpCall', rejoin: false };
+    case 'early':
+    case 'busy':
+      return { help: 'end.helpLater', rejoin: true };
+    case 'locked':
+      return { help: 'end.helpLocked', rejoin: true };
     case 'removed':
     case 'closed':
       return { help: 'end.helpClose', rejoin: false };
+    case 'insecure':
+      return { help: 'end.helpInsecure', rejoin: true };
     case 'left':
     case 'replaced':
       return { help: 'end.helpClose', rejoin: true };

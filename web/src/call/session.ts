@@ -1,12 +1,16 @@
-import { ExternalE2EEKeyProvider, Room, RoomEvent, type RoomOptions, setLogLevel } from 'livekit-client';
+import { Room, RoomEvent, type RoomOptions, setLogLevel } from 'livekit-client';
 import E2EEWorker from 'livekit-client/e2ee-worker?worker';
-import type { Key } from '../link';
+import type { KeySource } from '../keys/keyring';
 import type { P2pCall } from '../p2p/call';
 import type { Setup } from '../pages/setup';
+import { EpochKeys } from './provider';
 
 export interface Session {
   room: Room;
+  /** Connects as soon as there is a key. */
   connect(token: string): Promise<void>;
+  /** Hears when others cannot be deciphered, which between two keys may happen for a moment. */
+  onUndecipherable(heard: () => void): void;
   close(): void;
 }
 
@@ -20,11 +24,9 @@ declare global {
 setLogLevel('warn');
 
 /** A room that encrypts media and data messages before they leave the browser. */
-export async function createSession(key: Key, setup: Setup): Promise<Session> {
+export async function createSession(keys: KeySource, setup: Setup): Promise<Session> {
   const worker = new E2EEWorker();
-  const keyProvider = new ExternalE2EEKeyProvider();
-  // Raw bytes go through HKDF, which suits a random key; a string would go through PBKDF2.
-  await keyProvider.setKey(key.buffer);
+  const keyProvider = new EpochKeys();
   const { audioinput, videoinput, audiooutput } = setup.devices;
   const room = new Room({
     // `encryption` covers data messages as well, the older `e2ee` option does not.
@@ -38,14 +40,24 @@ export async function createSession(key: Key, setup: Setup): Promise<Session> {
     ...layoutOverride(),
   });
   await room.setE2EEEnabled(true);
+  const stop = keyProvider.follow(keys);
   window.konsil = { room };
   return {
     room,
     async connect(token) {
+      await keyProvider.first;
       await room.connect(location.origin.replace(/^http/, 'ws'), token);
       await encrypting(room);
     },
-    close: () => worker.terminate(),
+    onUndecipherable(heard) {
+      room.on(RoomEvent.EncryptionError, () => {
+        if (!keyProvider.changing) heard();
+      });
+    },
+    close() {
+      stop();
+      worker.terminate();
+    },
   };
 }
 

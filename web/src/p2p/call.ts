@@ -4,11 +4,12 @@ import type { Media } from '../call/media';
 import { captureTrack } from '../media/capture';
 import type { Setup } from '../pages/setup';
 import { readClaims } from '../token';
-import { Connection, type Slot, type Tracks } from './connection';
+import { Connection, SLOTS, type Slot, type Tracks } from './connection';
 import { type Presence, decodePresence, encodePresence } from './presence';
 import { inProfile, negotiated } from './profile';
 import { safetyCode } from './safety';
 import { type PeerNews, Signal } from './signal';
+import { type PairSecret, Vouching } from './vouching';
 
 export type Standing = 'connecting' | 'alone' | 'connected' | 'broken';
 
@@ -37,12 +38,14 @@ const ENDS: Record<string, EndReason> = {
 export class P2pCall implements Media {
   readonly ended: Promise<EndReason>;
   connection: Connection | undefined;
-  /** What the other person says of itself. */
-  presence: Presence | undefined;
   /** What both can compare. */
   code: string | undefined;
   private end: (reason: EndReason) => void = () => undefined;
   private readonly tracks: Tracks;
+  /** What the other person gets: nothing before it is known to be the other person. */
+  private sent: Tracks = {};
+  private vouching: Vouching | undefined;
+  private said: Presence | undefined;
   private readonly devices: Setup['devices'];
   private readonly name: string;
   private readonly signal: Signal;
@@ -58,6 +61,10 @@ export class P2pCall implements Media {
     private readonly entry: Admission,
     setup: Setup,
     private readonly certificate: RTCCertificate,
+    /** Without one, only people can tell whether somebody stands in between: by the safety code. */
+    private readonly secret?: PairSecret,
+    /** Both have a secret in common, so that nothing goes without its word. */
+    private readonly required: () => boolean = () => true,
   ) {
     this.name = setup.name;
     this.devices = setup.devices;
@@ -81,12 +88,22 @@ export class P2pCall implements Media {
   get standing(): Standing {
     if (!this.news) return 'connecting';
     if (!this.news.present) return this.reachable ? 'alone' : 'broken';
-    if (this.connection?.state === 'connected') return 'connected';
+    if (this.connection?.state === 'connected') return this.open ? 'connected' : 'connecting';
     return this.wasConnected ? 'broken' : 'connecting';
   }
 
   get present(): boolean {
     return this.news?.present === true;
+  }
+
+  /** What the other person says of itself. */
+  get presence(): Presence | undefined {
+    return this.open ? this.said : undefined;
+  }
+
+  /** What comes from the other person. */
+  heard(slot: Slot): MediaStreamTrack | undefined {
+    return this.open ? this.connection?.track(slot) : undefined;
   }
 
   own(slot: Slot): MediaStreamTrack | undefined {
@@ -169,6 +186,7 @@ export class P2pCall implements Media {
     window.removeEventListener('pagehide', this.pagehide);
     window.removeEventListener('pageshow', this.pageshow);
     this.signal.close();
+    this.vouching?.close();
     this.connection?.close();
     this.connection = undefined;
     for (const track of Object.values(this.tracks)) track?.stop();
@@ -202,25 +220,63 @@ export class P2pCall implements Media {
     this.changed();
   }
 
+  /** Nothing stands against showing and saying what is for the other person alone. */
+  private get open(): boolean {
+    return !this.secret || this.vouching?.confirmed === true || !this.required();
+  }
+
   private meet(news: PeerNews): void {
+    this.vouching?.close();
+    this.vouching = undefined;
     this.connection?.close();
     this.connection = undefined;
-    this.presence = undefined;
+    this.said = undefined;
     this.code = undefined;
     this.wasConnected = false;
     this.restarting = false;
     clearTimeout(this.mending);
     this.mending = undefined;
     if (!news.present) return;
-    this.connection = new Connection(news, this.certificate, this.tracks, {
+    if (this.secret) this.vouching = this.vouchFor(this.secret, news);
+    this.sent = this.open ? { ...this.tracks } : {};
+    this.connection = new Connection(news, this.certificate, this.sent, {
       send: (message) => this.signal.send(message),
       changed: () => this.follow(),
-      open: () => this.tell(),
+      open: () => this.reached(),
       message: (data) => {
-        this.presence = decodePresence(data) ?? this.presence;
+        if (this.vouching?.hear(data)) return;
+        this.said = decodePresence(data) ?? this.said;
         this.changed();
       },
     });
+  }
+
+  private vouchFor(secret: PairSecret, { polite }: PeerNews): Vouching {
+    const vouching: Vouching = new Vouching(
+      secret,
+      polite ? 'polite' : 'impolite',
+      (text) => this.connection?.say(text),
+      () => {
+        if (!vouching.confirmed) return this.end('insecure');
+        for (const slot of SLOTS) void this.send(slot);
+        this.tell();
+      },
+    );
+    return vouching;
+  }
+
+  /** Messages reach the other person from now on. */
+  private reached(): void {
+    const fingerprints = this.connection?.fingerprints();
+    if (fingerprints) this.vouching?.over(fingerprints);
+    this.tell();
+  }
+
+  private async send(slot: Slot): Promise<void> {
+    const track = this.tracks[slot];
+    if (!this.open) return;
+    this.sent[slot] = track;
+    await this.connection?.replace(slot, track);
   }
 
   /** The same two as before: the answer to a question, or one of them came back to the server. */
@@ -298,7 +354,7 @@ export class P2pCall implements Media {
   private async put(slot: Slot, track: MediaStreamTrack | undefined): Promise<void> {
     const before = this.tracks[slot];
     this.tracks[slot] = track;
-    await this.connection?.replace(slot, track);
+    await this.send(slot);
     before?.stop();
     this.watch(slot);
     this.tell();
@@ -314,7 +370,7 @@ export class P2pCall implements Media {
 
   private tell(): void {
     const { name, microphone, camera, screen } = this;
-    this.connection?.say(encodePresence({ name, microphone, camera, screen }));
+    if (this.open) this.connection?.say(encodePresence({ name, microphone, camera, screen }));
     this.changed();
   }
 

@@ -41,6 +41,8 @@ export class Connection {
   /** What the browsers chose may be: until then nothing of the person leaves. */
   private vouched: boolean;
   private readonly headstart = new Headstart();
+  /** The other person's certificate, which stays the same as long as the connection. */
+  private certificate: string | undefined;
   /** Messages are taken one after the other. */
   private turn: Promise<void> = Promise.resolve();
 
@@ -222,10 +224,13 @@ export class Connection {
     this.ignoring = !this.polite && collision;
     if (this.ignoring) return;
     // Without exactly one certificate no code could vouch for it.
-    if (fingerprintOf(description.sdp ?? '') === undefined) throw new Error('no single fingerprint');
+    const certificate = fingerprintOf(description.sdp ?? '');
+    if (certificate === undefined) throw new Error('no single fingerprint');
+    if (certificate !== (this.certificate ?? certificate)) throw new Error('another certificate');
     this.answering = description.type === 'answer';
     try {
       await pc.setRemoteDescription(this.understood(description));
+      this.certificate = certificate;
     } finally {
       this.answering = false;
     }

@@ -28,7 +28,11 @@ export function fingerprintOf(sdp: string): string | undefined {
  */
 export async function safetyCode(own: string, other: string): Promise<string> {
   const words = `konsil safety code 1\n${[own, other].sort().join('\n')}`;
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(words)));
+  return digits(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(words))));
+}
+
+/** A hash as people read it out. */
+export function digits(hash: Uint8Array): string {
   return Array.from({ length: GROUPS }, (_, group) => {
     const bytes = hash.subarray(group * BYTES_PER_GROUP, (group + 1) * BYTES_PER_GROUP);
     const number = bytes.reduce((sum, byte) => sum * 256 + byte, 0);

@@ -1,31 +1,28 @@
 import { ConnectionState, type Room, RoomEvent } from 'livekit-client';
-import { type Admission, NotAdmitted, admission } from '../call/admission';
 import { createControls } from '../call/controls';
+import { type CallEnd, endOfCall } from '../call/ending';
 import { Grid } from '../call/grid';
+import { callLayout } from '../call/layout';
 import { RoomMedia } from '../call/media';
 import { Nameplates } from '../call/nameplates';
 import { type EndReason, reasonOfDisconnect, reasonOfFailure } from '../call/reasons';
+import { safetyView } from '../call/safety';
 import { createSession } from '../call/session';
 import { Stage } from '../call/stage';
-import type { Key } from '../link';
+import type { Visit } from '../desk/visit';
 import type { Ticket } from '../room';
 import type { StringKey } from '../strings';
+import { closeDialogs } from '../ui/dialog';
 import { h } from '../ui/dom';
 import type { Shell } from '../ui/shell';
 import { p2pPage } from './p2p';
 import type { Setup } from './setup';
 
 /** Runs one call from connecting to its end, and says why it ended. */
-export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Promise<EndReason> {
+export async function callPage(shell: Shell, ticket: Ticket, setup: Setup, visit: Visit): Promise<CallEnd> {
   shell.status('connecting');
   try {
-    const entry = await admission(ticket);
-    if (entry.mode === 'p2p') return await p2pPage(shell, ticket, setup, entry);
-    // The link was for a room of two.
-    return ticket.key ? await sfuPage(shell, { ...ticket, key: ticket.key }, setup, entry) : 'refused';
-  } catch (error) {
-    if (error instanceof NotAdmitted) return error.reason;
-    throw error;
+    return visit.entry.mode === 'p2p' ? await p2pPage(shell, ticket, setup, visit) : await sfuPage(shell, ticket, setup, visit);
   } finally {
     shell.clearAlert();
     setup.audio?.stop();
@@ -33,40 +30,46 @@ export async function callPage(shell: Shell, ticket: Ticket, setup: Setup): Prom
   }
 }
 
-async function sfuPage(
-  shell: Shell,
-  ticket: Ticket & { key: Key },
-  setup: Setup,
-  entry: Admission,
-): Promise<EndReason> {
-  const session = await createSession(ticket.key, setup);
+async function sfuPage(shell: Shell, ticket: Ticket, setup: Setup, visit: Visit): Promise<CallEnd> {
+  const { ring } = visit;
+  // The link was for a room of two.
+  if (!ring || !(ticket.key || ticket.tan)) return 'refused';
+  const session = await createSession(ring, setup);
   const { room } = session;
+  const media = new RoomMedia(room);
   const grid = new Grid();
   const names: Nameplates = new Nameplates(room, setup.name, (identity) => stage.showIdentity(identity));
   const stage = new Stage(room, grid, () => names);
-  shell.show(callView(shell, room, ticket, grid));
+  const view = callView(shell, room, grid, visit, (toggle) => createControls(shell, media, ticket, visit, toggle));
+  shell.show(view.el);
   followConnection(shell, room);
-  const ended = endOf(room);
+  session.onUndecipherable(() => shell.alert('call.undecipherable'));
+  const ended = endOfCall(endOf(room), visit);
   const signalled = rememberSignal(room);
   const redraw = new MutationObserver(() => stage.showAll());
   redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
   try {
-    await session.connect(entry.token);
-    names.introduce();
-    void publish(shell, room, setup);
-    return await ended;
-  } catch (error) {
-    await room.disconnect();
-    return reasonOfFailure(error, ticket.claims.expiresAt, signalled());
+    const connected = session.connect(visit.entry.token).then(() => {
+      names.introduce();
+      void publish(shell, room, setup);
+    });
+    const failed = connected.then(
+      () => ended,
+      (error: unknown) => endOfCall(Promise.resolve(reasonOfFailure(error, ticket.claims.expiresAt, signalled())), visit),
+    );
+    return await Promise.race([ended, failed]);
   } finally {
+    setup.wants = { audio: media.microphone, video: media.camera };
+    void room.disconnect();
     redraw.disconnect();
-    document.querySelector('dialog')?.close();
+    closeDialogs();
+    view.close();
     grid.close();
     session.close();
   }
 }
 
-function callView(shell: Shell, room: Room, ticket: Ticket, grid: Grid): HTMLElement {
+function callView(shell: Shell, room: Room, grid: Grid, visit: Visit, controls: (toggle: HTMLElement | undefined) => HTMLElement) {
   const sound = h('button', {
     type: 'button',
     class: 'big',
@@ -77,8 +80,16 @@ function callView(shell: Shell, room: Room, ticket: Ticket, grid: Grid): HTMLEle
   sound.addEventListener('click', () => void room.startAudio());
   room.on(RoomEvent.AudioPlaybackStatusChanged, () => (sound.hidden = room.canPlaybackAudio));
   const alone = h('p', { class: 'alone', t: 'call.alone' });
+  const safety = safetyView();
+  const showCode = (): void => safety.show(room.remoteParticipants.size > 0 ? visit.ring?.group.code : undefined);
   const showAlone = (): void => {
     alone.hidden = room.state !== ConnectionState.Connected || room.remoteParticipants.size > 0;
+    showCode();
+  };
+  const showReach = (): void => {
+    showCode();
+    // Without a key nothing can begin: the person should know whom they wait for.
+    if (room.state === ConnectionState.Disconnected && visit.doubts.size > 0) shell.alert('call.noKey');
   };
   showAlone();
   for (const event of [
@@ -88,15 +99,15 @@ function callView(shell: Shell, room: Room, ticket: Ticket, grid: Grid): HTMLEle
   ] as const) {
     room.on(event, showAlone);
   }
-  return h(
-    'section',
-    { class: 'call' },
-    h('h1', { class: 'sr-only', tabindex: '-1', t: 'call.title' }),
-    alone,
-    sound,
-    grid.el,
-    createControls(shell, new RoomMedia(room), ticket),
-  );
+  const stop = visit.onChange(showReach);
+  const layout = callLayout(visit, [alone, sound], grid.el, safety.el, controls);
+  return {
+    el: layout.el,
+    close() {
+      stop();
+      layout.close();
+    },
+  };
 }
 
 /** Says in plain words how the connection stands. */
@@ -108,8 +119,7 @@ function followConnection(shell: Shell, room: Room): void {
     .on(RoomEvent.Reconnected, () => {
       shell.status('reconnected');
       setTimeout(() => room.state === ConnectionState.Connected && shell.status('connected'), 4000);
-    })
-    .on(RoomEvent.EncryptionError, () => shell.alert('call.undecipherable'));
+    });
 }
 
 function endOf(room: Room): Promise<EndReason> {

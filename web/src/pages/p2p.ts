@@ -1,16 +1,17 @@
-import type { Admission } from '../call/admission';
 import { createControls } from '../call/controls';
+import { type CallEnd, endOfCall } from '../call/ending';
 import { Grid } from '../call/grid';
-import type { EndReason } from '../call/reasons';
-import { withKey } from '../link';
+import { callLayout } from '../call/layout';
+import { safetyView } from '../call/safety';
+import type { Visit } from '../desk/visit';
 import { P2pCall, type Standing } from '../p2p/call';
 import type { Slot } from '../p2p/connection';
 import { Player } from '../p2p/player';
 import type { Ticket } from '../room';
 import { readClaims } from '../token';
+import { closeDialogs } from '../ui/dialog';
 import { h } from '../ui/dom';
 import { text } from '../ui/i18n';
-import { icon } from '../ui/icons';
 import type { Shell, StatusState } from '../ui/shell';
 import type { Setup } from './setup';
 
@@ -29,38 +30,27 @@ const STATUS: Record<Standing, StatusState> = {
 };
 
 /** Runs one call of two people, and says why it ended. */
-export async function p2pPage(shell: Shell, ticket: Ticket, setup: Setup, entry: Admission): Promise<EndReason> {
-  keepPlace(ticket, entry);
+export async function p2pPage(shell: Shell, ticket: Ticket, setup: Setup, visit: Visit): Promise<CallEnd> {
+  const { entry } = visit;
   const certificate = await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' } as EcKeyGenParams);
-  const call = new P2pCall(entry, setup, certificate);
+  const call = new P2pCall(entry, setup, certificate, visit.ring?.withPartner(), () => visit.partnerIsKnowable());
   window.konsil = { p2p: call };
-  const view = new View(shell, call, ticket, entry, setup);
+  const view = new View(shell, call, ticket, visit, setup);
   try {
-    return await call.ended;
+    return await endOfCall(call.ended, visit);
   } finally {
-    document.querySelector('dialog')?.close();
+    setup.wants = { audio: call.microphone, video: call.camera };
+    closeDialogs();
     call.close();
     view.close();
   }
-}
-
-/** A reload takes the same place in the room again instead of asking for another one, of which there are only two. */
-function keepPlace({ key }: Ticket, { token }: Admission): void {
-  const fragment = `#t=${token}`;
-  history.replaceState(null, '', key ? withKey(fragment, key) : fragment);
 }
 
 class View {
   private readonly grid = new Grid();
   private readonly identity: string;
   private readonly alone = h('p', { class: 'alone', t: 'call.alone' });
-  private readonly code = h('output', { class: 'code', 'data-testid': 'safety-code' });
-  private readonly safety = h(
-    'section',
-    { class: 'safety', tLabel: 'safety.title' },
-    h('p', { class: 'with-icon' }, icon('lock'), h('span', { t: 'safety.title' }), this.code),
-    h('p', { class: 'hint', t: 'safety.hint' }),
-  );
+  private readonly safety = safetyView();
   private readonly sound = h('button', {
     type: 'button',
     class: 'big',
@@ -70,31 +60,21 @@ class View {
   private readonly player = new Player((held) => (this.sound.hidden = !held));
   private readonly listening = setInterval(() => this.listen(), LISTEN_MS);
   private readonly redraw = new MutationObserver(() => this.show());
+  private readonly layout: ReturnType<typeof callLayout>;
   private broken = false;
 
   constructor(
     private readonly shell: Shell,
     private readonly call: P2pCall,
     ticket: Ticket,
-    entry: Admission,
+    visit: Visit,
     private readonly setup: Setup,
   ) {
-    this.identity = readClaims(entry.token)?.identity ?? '';
+    this.identity = readClaims(visit.entry.token)?.identity ?? '';
     this.sound.hidden = true;
     this.sound.addEventListener('click', () => this.player.resume());
-    const host = { ...ticket, token: entry.token };
-    shell.show(
-      h(
-        'section',
-        { class: 'call' },
-        h('h1', { class: 'sr-only', tabindex: '-1', t: 'call.title' }),
-        this.alone,
-        this.sound,
-        this.grid.el,
-        this.safety,
-        createControls(shell, call, host),
-      ),
-    );
+    this.layout = callLayout(visit, [this.alone, this.sound], this.grid.el, this.safety.el, (toggle) => createControls(shell, call, ticket, visit, toggle));
+    shell.show(this.layout.el);
     call.onChange(() => this.show());
     this.redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
     this.show();
@@ -104,6 +84,7 @@ class View {
     clearInterval(this.listening);
     this.redraw.disconnect();
     this.grid.close();
+    this.layout.close();
   }
 
   private show(): void {
@@ -114,8 +95,7 @@ class View {
     if (call.present) this.showPartner();
     else this.grid.remove(PARTNER);
     this.alone.hidden = call.standing !== 'alone';
-    this.safety.hidden = call.code === undefined;
-    this.code.textContent = call.code ?? '';
+    this.safety.show(call.code);
   }
 
   private follow(standing: Standing): void {
@@ -145,7 +125,7 @@ class View {
     const { presence } = this.call;
     const tile = this.grid.tile(PARTNER, false);
     const name = presence?.name || text('call.guest', { n: 1 });
-    const play = (slot: Slot, on = true) => this.player.of(on ? this.call.connection?.track(slot) : undefined);
+    const play = (slot: Slot, on = true) => this.player.of(on ? this.call.heard(slot) : undefined);
     tile.setName(name);
     tile.setVideo(play('camera', presence?.camera));
     tile.setAudio(play('microphone'));

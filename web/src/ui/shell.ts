@@ -3,7 +3,7 @@ import { h } from './dom';
 import { applyLang, say, switchLang, unsay } from './i18n';
 import { icon } from './icons';
 
-export type StatusState = 'connecting' | 'connected' | 'reconnecting' | 'reconnected' | 'disconnected';
+export type StatusState = 'connecting' | 'connected' | 'reconnecting' | 'reconnected' | 'disconnected' | 'atDesk';
 
 /** What stays on the screen while pages come and go: header, live status, place for messages. */
 export interface Shell {
@@ -12,6 +12,8 @@ export interface Shell {
   clearStatus(): void;
   alert(key: StringKey): void;
   clearAlert(): void;
+  /** The operator's documents, which stay at the foot of every page. */
+  legal(links: HTMLElement[]): void;
 }
 
 export function createShell(body: HTMLElement): Shell {
@@ -26,7 +28,9 @@ export function createShell(body: HTMLElement): Shell {
     unsay(alertText);
   };
   close.addEventListener('click', clearAlert);
-  body.replaceChildren(skipLink(main), header(status), alertBar, main);
+  const foot = h('footer', { class: 'foot', 'data-testid': 'legal' });
+  foot.hidden = true;
+  body.replaceChildren(skipLink(main), header(status), alertBar, main, foot);
   applyLang();
 
   return {
@@ -50,6 +54,10 @@ export function createShell(body: HTMLElement): Shell {
       say(alertText, key);
     },
     clearAlert,
+    legal(links) {
+      foot.replaceChildren(...links);
+      foot.hidden = links.length === 0;
+    },
   };
 }
 
