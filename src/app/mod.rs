@@ -4,6 +4,7 @@ mod addresses;
 pub mod check;
 pub mod configure;
 mod logging;
+pub mod operate;
 mod relay;
 pub mod serve;
 pub mod store;

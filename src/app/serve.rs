@@ -20,7 +20,7 @@ use crate::access::key::FIRST_TENANT;
 use crate::access::role::Role;
 use crate::access::tan::InvitationKey;
 use crate::config::Config;
-use crate::http::{self, AppState, Parts};
+use crate::http::{self, AppState, Parts, operator};
 use crate::io::clock;
 use crate::io::control::ControlHandle;
 use crate::io::dtls;
@@ -106,6 +106,7 @@ async fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<()> {
     let edge = Edge::new(limits, Surroundings { media: Some(core.media.clone()), trusted_proxies: config.http.trusted_proxies.clone() });
     let certificate = Arc::clone(&doors.certificate);
     open_doors(config, doors, &edge, &core, &run)?;
+    let _socket = open_to_operator(&state, &core);
     let _run_file: RunFile = state.announce(&run)?;
     core.ready.store(true, Ordering::Relaxed);
     greet(&run);
@@ -271,6 +272,21 @@ fn open_doors(config: &Config, doors: Doors, edge: &Arc<Edge>, core: &Core, run:
     let watch = Edge::new(EdgeLimits::new(METRICS_CONNECTIONS, METRICS_CONNECTIONS), Surroundings::default());
     tokio::spawn(watch.serve(doors.metrics, Cover::Clear, http::metrics_router(numbers)));
     Ok(())
+}
+
+/// Orders of the operator come by a socket in the state folder. Calls do not need it.
+fn open_to_operator(state: &State, core: &Core) -> Option<operator::Socket> {
+    match operator::bind(state.dir()) {
+        Ok((listener, socket)) => {
+            let router = operator::router(core.control.clone());
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            Some(socket)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "operator.sock cannot be opened in the state folder: konsil tenant and konsil key will not work");
+            None
+        }
+    }
 }
 
 fn page_url(config: &Config, https: SocketAddr) -> String {

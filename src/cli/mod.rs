@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod span;
 mod store;
+mod tenant;
 mod token;
 
 use std::ffi::OsString;
@@ -57,6 +58,12 @@ enum Command {
     },
     /// Print an access token
     Token(token::TokenArgs),
+    /// Organisations that share this server
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// API keys of organisations
+    #[command(subcommand)]
+    Key(tenant::KeyCommand),
     /// Find out whether calls work from here, and what stands in their way
     Check(check::CheckArgs),
     /// Check or read the audit log, also while a server runs
@@ -104,6 +111,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, serve: impl FnOnce(ServeOp
             serve(ServeOptions { config, state: state.first(), log_json }).map(|()| ExitCode::SUCCESS)
         }
         Command::Token(arguments) => token::print(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Tenant(command) => tenant::tenant(command).map(|()| ExitCode::SUCCESS),
+        Command::Key(command) => tenant::key(command).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(arguments),
         Command::Audit(command) => audit::run(command),
         Command::Store(command) => store::run(command),

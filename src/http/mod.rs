@@ -22,6 +22,7 @@ mod linger;
 pub mod livekit;
 pub mod metrics;
 mod openapi;
+pub mod operator;
 pub mod p2p;
 pub mod paths;
 pub mod rooms;

@@ -100,7 +100,7 @@ impl Guarded {
             let DtlsOutput::Packet(packet) = self.inner.poll_output(&mut buffer) else { break };
             self.flight.push_back(packet.to_vec());
             match chosen(packet) {
-                Some(Some(SrtpProfile::AES128_CM_SHA1_80)) => return Err(self.refuse()),
+                Some(Choice::Srtp(SrtpProfile::AES128_CM_SHA1_80)) => return Err(self.refuse()),
                 Some(_) => {
                     self.stage = Stage::Fits;
                     break;
@@ -190,12 +190,21 @@ impl DtlsInstance for Guarded {
     }
 }
 
-/// The SRTP profile that a datagram's `ServerHello` chooses (RFC 5764 §4.1); the outer `None` if there is none in front.
-fn chosen(datagram: &[u8]) -> Option<Option<SrtpProfile>> {
+/// What a `ServerHello` says of SRTP (RFC 5764 §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    /// It chooses this profile.
+    Srtp(SrtpProfile),
+    /// It chooses none, or one that nobody knows.
+    Nothing,
+}
+
+/// What a datagram's `ServerHello` chooses; `None` if there is none in front.
+fn chosen(datagram: &[u8]) -> Option<Choice> {
     // The headers of record and handshake (RFC 6347 §4.1, §4.2.2), then version and random.
     let [22, _, _, 0, 0, ..] = datagram else { return None };
     let hello = datagram.get(13..).filter(|hello| hello.first() == Some(&2))?;
-    Some(profile_of(hello.get(12 + 34..).unwrap_or_default()))
+    Some(profile_of(hello.get(12 + 34..).unwrap_or_default()).map_or(Choice::Nothing, Choice::Srtp))
 }
 
 /// Looks for `use_srtp` behind a `ServerHello`'s random.

@@ -155,7 +155,7 @@ impl Control {
             Some(Waiting::Enter(caller, request)) => {
                 let result = if done { self.enter_granted(caller, *request, now) } else { Err(refusal) };
                 return if let Err(refusal) = result {
-                    self.out.push_back(ControlOutput::Reply(caller, Err(refusal)))
+                    self.out.push_back(ControlOutput::Reply(caller, Err(refusal)));
                 };
             }
             // It was done before it was put on record, and is no less done where that failed.
