@@ -14,6 +14,8 @@ export class Nameplates {
     private readonly room: Room,
     private readonly own: string,
     private readonly changed: (identity: string) => void,
+    /** What the desk knows: a data message that comes while keys change is lost, and not said again. */
+    private readonly known: (identity: string) => string | undefined = () => undefined,
   ) {
     room
       .on(RoomEvent.Reconnected, () => this.tell())
@@ -34,7 +36,8 @@ export class Nameplates {
 
   nameOf(participant: Participant): string {
     if (participant.isLocal) return text('call.you', { name: this.own });
-    return this.names.get(participant.identity) ?? (participant.name || this.numbered(participant.identity));
+    const { identity, name } = participant;
+    return this.names.get(identity) ?? this.known(identity) ?? (name || this.numbered(identity));
   }
 
   private hear(identity: string, payload: Uint8Array): void {

@@ -38,7 +38,12 @@ async function sfuPage(shell: Shell, ticket: Ticket, setup: Setup, visit: Visit)
   const { room } = session;
   const media = new RoomMedia(room);
   const grid = new Grid();
-  const names: Nameplates = new Nameplates(room, setup.name, (identity) => stage.showIdentity(identity));
+  const names: Nameplates = new Nameplates(
+    room,
+    setup.name,
+    (identity) => stage.showIdentity(identity),
+    (identity) => visit.names.of(identity),
+  );
   const stage = new Stage(room, grid, () => names);
   const view = callView(shell, room, grid, visit, (toggle) => createControls(shell, media, ticket, visit, toggle));
   shell.show(view.el);
@@ -48,6 +53,7 @@ async function sfuPage(shell: Shell, ticket: Ticket, setup: Setup, visit: Visit)
   const signalled = rememberSignal(room);
   const redraw = new MutationObserver(() => stage.showAll());
   redraw.observe(document.documentElement, { attributeFilter: ['lang'] });
+  const stop = visit.onChange(() => room.state === ConnectionState.Connected && stage.showAll());
   try {
     const connected = session.connect(visit.entry.token).then(() => {
       names.introduce();
@@ -62,6 +68,7 @@ async function sfuPage(shell: Shell, ticket: Ticket, setup: Setup, visit: Visit)
     setup.wants = { audio: media.microphone, video: media.camera };
     void room.disconnect();
     redraw.disconnect();
+    stop();
     closeDialogs();
     view.close();
     grid.close();

@@ -37,13 +37,27 @@ export async function p2pPage(shell: Shell, ticket: Ticket, setup: Setup, visit:
   window.konsil = { p2p: call };
   const view = new View(shell, call, ticket, visit, setup);
   try {
-    return await endOfCall(call.ended, visit);
+    return await endOfCall(Promise.race([call.ended, intruded(visit)]), visit);
   } finally {
     setup.wants = { audio: call.microphone, video: call.camera };
     closeDialogs();
     call.close();
     view.close();
   }
+}
+
+/** Resolves when the other person in the call shows to have another secret than that of the link. */
+function intruded(visit: Visit): Promise<'insecure'> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const wrong = visit.others.some(({ identity, role, state }) => state === 'here' && role !== 'reception' && visit.doubts.get(identity) === 'wrong-link');
+      if (!wrong) return;
+      stop();
+      resolve('insecure');
+    };
+    const stop = visit.onChange(look);
+    look();
+  });
 }
 
 class View {
