@@ -116,7 +116,8 @@ fn redundant_sound_goes_through_byte_by_byte() {
         sent.push(payload);
         call.run(Duration::from_millis(20));
     }
-    let theirs = call.guests[1].rtc.codec_config().find(|params| params.spec().codec == Codec::Opus).and_then(|params| params.red());
+    let theirs =
+        call.guests[1].rtc.codec_config().find(|params| params.spec().codec == Codec::Opus).and_then(str0m::format::PayloadParams::red);
     let came: Vec<Vec<u8>> = call.guests[1].got.iter().map(|(_, packet)| packet.payload.to_vec()).collect();
     assert_eq!(came, sent);
     assert!(call.guests[1].got.iter().all(|(_, packet)| Some(packet.header.payload_type) == theirs));
