@@ -155,7 +155,7 @@ fn everything_arrives_in_order_and_late_after_a_loss() {
         }
         for (bytes, _) in pipe.arrivals(now) {
             assert_eq!(bytes, message(came));
-            let waited = Duration::from_millis(ms) - Duration::from_millis(20) * came;
+            let waited = Duration::from_millis(ms).saturating_sub(Duration::from_millis(20) * came);
             slow += u32::from(waited > Duration::from_millis(60));
             took.push(waited);
             came += 1;
