@@ -289,15 +289,21 @@ impl Control {
                 Some((caller, Reply::Done))
             }
             Waiting::Revocation(caller, record) => {
-                let RevocationRecord { room, identity, until } = record;
-                let key = self.by_id.get(&room).copied();
-                self.directory.revoked.entry(room).or_default().insert(identity.clone(), until);
-                if let Some(key) = key {
-                    self.shut_out(key, &identity, now);
-                }
+                self.make_void(record, now);
                 Some((caller, Reply::Done))
             }
             _ => None,
+        }
+    }
+
+    /// Tokens are void from now on, and whoever is there by one leaves.
+    pub(super) fn make_void(&mut self, record: RevocationRecord, now: Moment) {
+        let RevocationRecord { room, identity, until } = record;
+        let key = self.by_id.get(&room).copied();
+        self.forget_old_revocations(now);
+        self.directory.revoked.entry(room).or_default().insert(identity.clone(), until);
+        if let Some(key) = key {
+            self.shut_out(key, &identity, now);
         }
     }
 

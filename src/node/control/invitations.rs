@@ -6,7 +6,7 @@ use crate::access::throttle::OPEN_TANS_MAX;
 use crate::model::audit::{AuditEntry, AuditEvent};
 use crate::model::grants::Grants;
 use crate::model::ids::{Identity, InvitationId, RoomId, RoomKey, RoomName, SubjectRef};
-use crate::model::record::{InvitationRecord, InvitedBy, Write};
+use crate::model::record::{InvitationRecord, InvitedBy, RevocationRecord, Write};
 use crate::model::secret::Secret;
 use crate::model::time::Moment;
 use crate::node::invitation::{
@@ -14,10 +14,9 @@ use crate::node::invitation::{
     InvitationView, Redeemed, SEALED_MAX,
 };
 use crate::node::request::{Refusal, Reply};
-use crate::room::notice::LeaveReason;
 
 use super::invitation_book::{Kept, Place};
-use super::redeem::label;
+use super::redeem::{TOKEN_LIFE_S, label};
 use super::{Caller, Control, ControlOutput, Waiting};
 
 /// Most invitations into one room, those that were used among them.
@@ -209,8 +208,9 @@ impl Control {
         let (place, kept) = self.changeable(grants, name, id, now)?;
         let audit = audit(AuditEvent::InvitationRevoked, &kept.record, Some(grants), now);
         let delete = Write::DeleteInvitation(place.0.clone(), place.1.clone());
+        let writes = [delete, audit].into_iter().chain(void(&kept.record, now)).collect();
         self.begin(&place, now);
-        self.write(vec![delete, audit], Then::Ended(Some(caller), vec![place]));
+        self.write(writes, Then::Ended(Some(caller), vec![place]));
         Ok(())
     }
 
@@ -274,21 +274,12 @@ impl Control {
             // What is over is tried again at the next look.
             return self.settle(place, now, |_| {});
         }
-        let identity = self.invitations.get(place).and_then(|kept| kept.record.identity.clone());
+        let came = self.invitations.get(place).and_then(|kept| revocation(&kept.record, now));
         self.invitations.remove(place, now);
-        if let Some(identity) = identity {
-            self.send_away(&place.0, &identity, now);
+        if let Some(record) = came {
+            // Whoever came by it leaves; tokens that they were given are void.
+            self.make_void(record, now);
         }
-    }
-
-    /// Whoever came by an invitation that is taken back leaves.
-    fn send_away(&mut self, room: &RoomId, identity: &Identity, now: Moment) {
-        let Some(key) = self.by_id.get(room).copied() else { return };
-        self.with_room(key, |room, _, out| {
-            if let Some(session) = room.session_of(identity) {
-                room.remove(session, LeaveReason::Removed, now, out);
-            }
-        });
     }
 
     /// Ends what is over by the clock.
@@ -299,6 +290,7 @@ impl Control {
             let Some(kept) = self.invitations.get(place) else { continue };
             writes.push(Write::DeleteInvitation(place.0.clone(), place.1.clone()));
             writes.push(audit(*event, &kept.record, None, now));
+            writes.extend(void(&kept.record, now));
         }
         ended.iter().for_each(|(place, _)| self.begin(place, now));
         self.invitations.arm(now);
@@ -403,6 +395,16 @@ pub(super) fn audit(event: AuditEvent, record: &InvitationRecord, by: Option<&Gr
 
 pub(super) fn millis(now: Moment) -> u64 {
     u64::try_from(now.wall.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Makes tokens void that somebody was given who came by an invitation.
+fn revocation(record: &InvitationRecord, now: Moment) -> Option<RevocationRecord> {
+    let until = now.unix_seconds().saturating_add(TOKEN_LIFE_S);
+    record.identity.clone().map(|identity| RevocationRecord { room: record.room.clone(), identity, until })
+}
+
+fn void(record: &InvitationRecord, now: Moment) -> Option<Write> {
+    revocation(record, now).map(Write::PutRevocation)
 }
 
 #[cfg(test)]

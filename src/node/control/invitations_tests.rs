@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::super::ControlInput;
-use super::super::redeem::{TOKEN_LIFE_S, grants};
+use super::super::redeem::grants;
 use super::super::testing::{config, connect};
 use super::*;
 use crate::access::key::ApiKey;
@@ -324,11 +324,15 @@ fn what_is_taken_back_is_over_for_whoever_came() {
     let open = scene.make("r", tan(Some("000002"), false)).unwrap().id;
     let came = scene.come_by("000001").unwrap();
     let guest = grants(Role::Guest, &id_of("r"), came.identity, u64::MAX);
-    scene.run(ControlInput::Connect(Caller(1_000), ConnId(1), connect(guest)));
+    scene.run(ControlInput::Connect(Caller(1_000), ConnId(1), connect(guest.clone())));
     assert_eq!(scene.control.stats().participants, 1);
     assert_eq!(scene.confirm(used.clone()), Ok(Reply::Done), "whoever came has confirmed it");
     assert_eq!((scene.take_back(used.clone()), scene.take_back(open)), (Ok(Reply::Done), Ok(Reply::Done)));
     assert_eq!((scene.control.stats().participants, scene.kept()), (0, 0));
+    let outputs = scene.run(ControlInput::Connect(Caller(1_001), ConnId(2), connect(guest)));
+    let refused = |output: &ControlOutput| matches!(output, ControlOutput::Connected(Caller(1_001), Err(Refusal::Revoked)));
+    assert!(outputs.iter().any(refused), "a token from before is void");
+    assert!(scene.writes.iter().any(|write| matches!(write, Write::PutRevocation(_))), "after a restart too");
     assert_eq!((scene.come_by("000002"), scene.take_back(used)), (Err(no(No::Over)), Err(no(No::NotFound))));
     assert_eq!(scene.events().iter().filter(|event| **event == AuditEvent::InvitationRevoked).count(), 2);
 }
