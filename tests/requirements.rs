@@ -2,31 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
 
+#[path = "requirements/crypto.rs"]
+mod crypto;
+#[path = "requirements/operator.rs"]
+mod operator;
+#[path = "requirements/real.rs"]
+mod real;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use konsil::access::jwt::{ApiKey, Claims, mint};
 use konsil::access::role::Role;
 use konsil::model::ids::{Identity, RoomName};
+use real::Server;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
 /// Nobody's name, which must be found nowhere.
 const CANARY: &str = "Canaria-Vogelfrei";
-
-struct Server {
-    dir: PathBuf,
-    child: Child,
-    run: Value,
-}
 
 /// What the server answered.
 struct Answer {
@@ -35,33 +33,21 @@ struct Answer {
     body: Value,
 }
 
-impl Server {
-    fn start(name: &str) -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-        let log = fs::File::create(dir.join("log")).unwrap();
-        let ports = ["KONSIL_HTTP_LISTEN", "KONSIL_MEDIA_UDP_LISTEN", "KONSIL_METRICS_LISTEN"].map(|port| (port, "127.0.0.1:0"));
-        let mut command = konsil(&dir, "serve");
-        command.envs(ports).env("KONSIL_LOG_LEVEL", "debug").stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().unwrap();
-        let greeting = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-        assert_eq!(greeting, "Konsil is ready.");
-        let run = serde_json::from_slice(&fs::read(dir.join("state/run.json")).unwrap()).unwrap();
-        Self { dir, child, run }
-    }
+/// What a practice and its patients do with a server.
+struct Site(Server);
 
-    fn https(&self) -> SocketAddr {
-        self.run["https"].as_str().unwrap().parse().unwrap()
+impl Site {
+    fn open(name: &str) -> Self {
+        Self(Server::start(name, &[]))
     }
 
     fn run(&self, line: &str) -> Output {
-        konsil(&self.dir, line).output().unwrap()
+        self.0.run(line)
     }
 
     /// The key of `default`.
     fn first_key(&self) -> ApiKey {
-        api_key(&serde_json::from_slice(&fs::read(self.dir.join("state/api-key.json")).unwrap()).unwrap())
+        api_key(&serde_json::from_slice(&fs::read(self.0.dir.join("state/api-key.json")).unwrap()).unwrap())
     }
 
     /// A new organisation with its key.
@@ -71,14 +57,6 @@ impl Server {
     }
 
     fn ask(&self, line: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.dir.join("state/tls/cert.pem")).unwrap()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
-        let config = builder.with_root_certificates(roots).with_no_client_auth();
-        let socket = TcpStream::connect(self.https()).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let connection = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
-        let mut stream = StreamOwned::new(connection, socket);
         let body = body.map(Value::to_string).unwrap_or_default();
         let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         let length = body.len();
@@ -86,11 +64,7 @@ impl Server {
             "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{bearer}content-length: {length}\r\n\
              content-type: application/json\r\n\r\n{body}"
         );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut text = Vec::new();
-        // The end of a connection without close_notify is none of this test's.
-        let _ = stream.read_to_end(&mut text);
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let text = self.0.send(&request, default_provider()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap_or_default() }
@@ -110,19 +84,6 @@ impl Server {
     fn join(&self, body: &Value) -> Answer {
         self.ask("POST /v1/join", None, Some(body))
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn konsil(dir: &Path, line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_konsil"));
-    command.args(line.split_whitespace()).args(["--state", "state"]).current_dir(dir).env_clear();
-    command
 }
 
 fn api_key(json: &Value) -> ApiKey {
@@ -156,8 +117,8 @@ fn holds(bytes: &[u8], word: &str) -> bool {
 
 #[test]
 fn a2_nothing_is_told_without_tls() {
-    let server = Server::start("row-a2");
-    let mut socket = TcpStream::connect(server.https()).unwrap();
+    let server = Site::open("row-a2");
+    let mut socket = TcpStream::connect(server.0.address("https")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -167,7 +128,7 @@ fn a2_nothing_is_told_without_tls() {
 
 #[test]
 fn a3_a_foreign_room_does_not_exist_and_a_revoked_key_opens_nothing() {
-    let server = Server::start("row-a3");
+    let server = Site::open("row-a3");
     let (north, south) = (server.tenant("north"), server.tenant("south"));
     server.room(&admin(&north), &json!({"id": "ward", "mode": "sfu"}));
     let foreign = admin(&south);
@@ -194,7 +155,7 @@ fn a3_a_foreign_room_does_not_exist_and_a_revoked_key_opens_nothing() {
 
 #[test]
 fn a4_no_page_may_load_from_elsewhere_or_sets_a_cookie() {
-    let server = Server::start("row-a4");
+    let server = Site::open("row-a4");
     for page in ["GET /", "GET /r/ward", "GET /t/default"] {
         let answer = server.ask(page, None, None);
         assert_eq!(answer.status, 200, "{page}");
@@ -205,7 +166,7 @@ fn a4_no_page_may_load_from_elsewhere_or_sets_a_cookie() {
 
 #[test]
 fn v2_a_tan_belongs_to_one_device_until_the_room_ends() {
-    let server = Server::start("row-v2");
+    let server = Site::open("row-v2");
     let key = server.first_key();
     server.room(&admin(&key), &json!({"id": "ward", "mode": "sfu", "lobby": true}));
     let tan = server.tan(&admin(&key), "ward");
@@ -222,7 +183,7 @@ fn v2_a_tan_belongs_to_one_device_until_the_room_ends() {
 
 #[test]
 fn v3_m3_no_name_tan_or_room_is_on_disk_or_in_the_log() {
-    let mut server = Server::start("row-v3");
+    let mut server = Site::open("row-v3");
     let key = server.first_key();
     let room = format!("room-{CANARY}");
     server.room(&admin(&key), &json!({"id": room, "mode": "sfu"}));
@@ -233,20 +194,19 @@ fn v3_m3_no_name_tan_or_room_is_on_disk_or_in_the_log() {
     assert_eq!(server.ask("GET /rtc/validate", Some(&token), None).status, 200);
     assert_eq!(server.join(&json!({"tenant": "default", "tan": CANARY})).status, 422);
     assert_eq!(server.join(&json!({ CANARY: CANARY })).status, 422);
-    let log = fs::read(server.dir.join("log")).unwrap();
+    let log = fs::read(server.0.dir.join("log")).unwrap();
     // The link of this start is there by design, for whoever owns the folder.
-    let state = bytes_under(&server.dir.join("state"));
+    let state = bytes_under(&server.0.dir.join("state"));
     for word in [CANARY, tan.as_str(), half.as_str(), token.as_str()] {
         assert!(!holds(&log, word) && !holds(&state, word), "a secret or a name was written");
     }
-    let _ = server.child.kill();
-    let _ = server.child.wait();
-    assert!(!holds(&bytes_under(&server.dir.join("state")), CANARY), "it is on disk after the end");
+    server.0.stop();
+    assert!(!holds(&bytes_under(&server.0.dir.join("state")), CANARY), "it is on disk after the end");
 }
 
 #[test]
 fn m4_what_no_field_is_for_is_refused() {
-    let server = Server::start("row-m4");
+    let server = Site::open("row-m4");
     let admin = admin(&server.first_key());
     for (line, body) in [
         ("POST /v1/rooms", json!({"id": "r", "diagnosis": "x"})),
@@ -260,7 +220,7 @@ fn m4_what_no_field_is_for_is_refused() {
 
 #[test]
 fn c2_retention_is_a_day_to_three_months() {
-    let server = Server::start("row-c2");
+    let server = Site::open("row-c2");
     let admin = admin(&server.first_key());
     let status = |days: u32| server.ask("PATCH /v1/tenant", Some(&admin), Some(&json!({"retention_days": days}))).status;
     assert_eq!([1, 90, 0, 91, 300].map(status), [200, 200, 422, 422, 422]);
@@ -268,7 +228,7 @@ fn c2_retention_is_a_day_to_three_months() {
 
 #[test]
 fn c3_the_same_guest_twice_has_nothing_in_common() {
-    let server = Server::start("row-c3");
+    let server = Site::open("row-c3");
     let admin = admin(&server.first_key());
     server.room(&admin, &json!({"id": "ward", "mode": "sfu"}));
     let made = server.ask("POST /v1/rooms/ward/invitations", Some(&admin), Some(&json!({"kind": "link", "role": "guest"})));
@@ -288,7 +248,7 @@ fn c3_the_same_guest_twice_has_nothing_in_common() {
 
 #[test]
 fn c4_what_happened_is_on_record_and_a_changed_byte_is_found() {
-    let mut server = Server::start("row-c4");
+    let mut server = Site::open("row-c4");
     let admin = admin(&server.first_key());
     server.room(&admin, &json!({"id": "ward", "mode": "sfu"}));
     assert_eq!(server.ask("DELETE /v1/rooms/ward", Some(&admin), None).status, 204);
@@ -299,7 +259,6 @@ fn c4_what_happened_is_on_record_and_a_changed_byte_is_found() {
         assert!(names.contains(&event), "{event} is not among {names:?}");
     }
     assert_eq!(server.run("audit verify").status.code(), Some(0));
-    let _ = server.child.kill();
-    let _ = server.child.wait();
+    server.0.stop();
     assert_eq!(server.run("audit verify").status.code(), Some(0), "also after a crash");
 }

@@ -1,52 +1,30 @@
 //! `konsil tenant` with `konsil key` against the real binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
-
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufRead as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 
+use super::real::Server;
 use serde_json::Value;
 
-struct Server {
-    dir: PathBuf,
-    child: Child,
-}
+/// An operator at the server's own machine.
+struct Operator(Server);
 
-impl Server {
+impl Operator {
     fn start(name: &str) -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-        Self { child: spawn(&dir), dir }
-    }
-
-    fn restart(&mut self) {
-        self.stop();
-        self.child = spawn(&self.dir);
-    }
-
-    fn stop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn run(&self, line: &str) -> Output {
-        konsil(&self.dir).args(line.split_whitespace()).args(["--state", "state"]).output().unwrap()
+        Self(Server::start(name, &[]))
     }
 
     /// The lines that a command prints, each JSON.
     fn told(&self, line: &str) -> Vec<Value> {
-        let output = self.run(line);
+        let output = self.0.run(line);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
     }
 
     /// The exit code of a command that is refused, with what it says.
     fn refused(&self, line: &str) -> (i32, String) {
-        let output = self.run(line);
+        let output = self.0.run(line);
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
@@ -55,36 +33,15 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn konsil(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_konsil"));
-    command.current_dir(dir).env_clear();
-    command
-}
-
-fn spawn(dir: &Path) -> Child {
-    let ports = ["KONSIL_HTTP_LISTEN", "KONSIL_MEDIA_UDP_LISTEN", "KONSIL_METRICS_LISTEN"].map(|port| (port, "127.0.0.1:0"));
-    let mut child =
-        konsil(dir).args(["serve", "--state", "state"]).envs(ports).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let greeting = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-    assert_eq!(greeting, "Konsil is ready.");
-    child
-}
-
 #[test]
 fn organisations_come_change_and_go() {
-    let mut server = Server::start("operator-tenants");
+    let mut server = Operator::start("operator-tenants");
     assert_eq!(server.tenants(), ["default"]);
     let made = server.told("tenant add praxis-7 --rooms 5 --retention 7");
     assert_eq!((made[0]["rooms_max"].as_u64(), made[0]["retention_days"].as_u64()), (Some(5), Some(7)));
     let key = server.told("key add --tenant praxis-7").remove(0);
     assert!(key["secret"].as_str().unwrap().len() >= 32);
-    server.restart();
+    server.0.restart();
     let kept = server.told("tenant list").into_iter().find(|tenant| tenant["id"] == "praxis-7").unwrap();
     assert_eq!((&kept["keys"][0], &kept["retention_days"]), (&key["key"], &Value::from(7)));
     assert_eq!(server.told("tenant change praxis-7 --retention 90")[0]["retention_days"], 90);
@@ -97,7 +54,7 @@ fn organisations_come_change_and_go() {
 
 #[test]
 fn what_cannot_be_is_told_with_exit_code_2() {
-    let mut server = Server::start("operator-refusals");
+    let mut server = Operator::start("operator-refusals");
     for (line, word) in [
         ("tenant add Praxis", "a-z"),
         ("tenant add a/b", "letters"),
@@ -111,14 +68,14 @@ fn what_cannot_be_is_told_with_exit_code_2() {
         let (code, words) = server.refused(line);
         assert!(code == 2 && words.contains(word), "{line}: {code} {words}");
     }
-    server.stop();
+    server.0.stop();
     let (code, words) = server.refused("tenant list");
     assert!(code == 2 && words.contains("konsil serve"), "{words}");
 }
 
 #[test]
 fn nobody_else_may_open_the_socket() {
-    let server = Server::start("operator-socket");
-    let mode = |name: &str| fs::metadata(server.dir.join(name)).unwrap().permissions().mode() & 0o777;
+    let server = Operator::start("operator-socket");
+    let mode = |name: &str| fs::metadata(server.0.dir.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("state"), mode("state/operator.sock")), (0o700, 0o600));
 }

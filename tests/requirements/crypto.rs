@@ -1,49 +1,27 @@
 //! `crypto = "bsi"`: what is outside of the profile is refused by the real binary, in TLS.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test's own steps may fail loudly
-
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
+use super::real::{Server, folder, serve};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rustls::SupportedCipherSuite;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedCipherSuite};
-use serde_json::Value;
 
 const REFUSED: &str = r#"konsil_refused_connections_total{reason="handshake"}"#;
 
-/// A server with the profile, on ports that the system chose. It dies with this value.
-struct Server {
-    dir: PathBuf,
-    child: Child,
-    run: Value,
-}
+const BSI: (&str, &str) = ("KONSIL_CRYPTO", "bsi");
 
-impl Server {
-    fn start(name: &str) -> Self {
-        let dir = folder(name);
-        let log = fs::File::create(dir.join("log")).unwrap();
-        let mut child = command(&dir, &[]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let greeting = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-        assert_eq!(greeting, "Konsil is ready.");
-        let run = serde_json::from_slice(&fs::read(dir.join("state/run.json")).unwrap()).unwrap();
-        Self { dir, child, run }
-    }
+/// A server with the profile.
+struct Strict(Server);
 
-    fn address(&self, of: &str) -> SocketAddr {
-        self.run[of].as_str().unwrap().parse().unwrap()
-    }
-
+impl Strict {
     fn metric(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.address("metrics")).unwrap();
+        let mut stream = TcpStream::connect(self.0.address("metrics")).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -51,55 +29,17 @@ impl Server {
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
-    /// A request over TLS with these suites and groups; the first line of the answer.
+    /// A request over TLS with these suites and groups; the answer.
     fn get(&self, suites: &[SupportedCipherSuite], groups: &[&'static dyn SupportedKxGroup]) -> Result<String, String> {
         let provider = CryptoProvider { cipher_suites: suites.to_vec(), kx_groups: groups.to_vec(), ..default_provider() };
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.dir.join("state/tls/cert.pem")).unwrap()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(provider));
-        let versions: Vec<_> = [&rustls::version::TLS13, &rustls::version::TLS12]
-            .into_iter()
-            .filter(|version| suites.iter().any(|suite| suite.version().version == version.version))
-            .collect();
-        let config = builder.with_protocol_versions(&versions).unwrap().with_root_certificates(roots).with_no_client_auth();
-        let name = ServerName::try_from("localhost").unwrap();
-        let socket = TcpStream::connect(self.address("https")).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), socket);
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").map_err(|fault| fault.to_string())?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).map_err(|fault| fault.to_string())?;
-        Ok(line)
+        let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        self.0.send(request, provider).map_err(|fault| fault.to_string())
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An empty folder of one test.
-fn folder(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).unwrap();
-    dir
-}
-
-fn command(dir: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_konsil"));
-    command.args(["serve", "--state", "state"]).current_dir(dir).env_clear();
-    let ports = ["KONSIL_HTTP_LISTEN", "KONSIL_MEDIA_UDP_LISTEN", "KONSIL_METRICS_LISTEN"];
-    command.envs(ports.map(|port| (port, "127.0.0.1:0")));
-    command.env("KONSIL_CRYPTO", "bsi").env("KONSIL_LOG_LEVEL", "debug").envs(variables.iter().copied());
-    command
 }
 
 #[test]
 fn tls_is_gcm_with_p256_or_p384() {
-    let server = Server::start("crypto-tls");
+    let server = Strict(Server::start("crypto-tls", &[BSI]));
     let (tls13, tls12) = (cipher_suite::TLS13_AES_128_GCM_SHA256, cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384);
     for suite in [tls13, cipher_suite::TLS13_AES_256_GCM_SHA384, tls12, cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256] {
         for group in [kx_group::SECP256R1, kx_group::SECP384R1] {
@@ -111,7 +51,7 @@ fn tls_is_gcm_with_p256_or_p384() {
     let all = default_provider();
     assert!(server.get(&all.cipher_suites, &all.kx_groups).is_ok());
     assert_eq!(server.metric(REFUSED), 0);
-    let logged = fs::read_to_string(server.dir.join("log")).unwrap();
+    let logged = fs::read_to_string(server.0.dir.join("log")).unwrap();
 
     let chacha = [cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256];
     let refused = [
@@ -130,13 +70,13 @@ fn tls_is_gcm_with_p256_or_p384() {
     assert!(!openssl(&server, &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]), "TLS 1.1");
     assert!(openssl(&server, &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256", "-groups", "P-256"]));
     assert_eq!(server.metric(REFUSED), 9);
-    assert_eq!(fs::read_to_string(server.dir.join("log")).unwrap(), logged, "refusals are counted, not logged");
+    assert_eq!(fs::read_to_string(server.0.dir.join("log")).unwrap(), logged, "refusals are counted, not logged");
 }
 
 /// Whether OpenSSL comes to terms with the server.
-fn openssl(server: &Server, arguments: &[&str]) -> bool {
+fn openssl(server: &Strict, arguments: &[&str]) -> bool {
     let mut command = Command::new("openssl");
-    command.args(["s_client", "-connect", &server.address("https").to_string()]).args(arguments);
+    command.args(["s_client", "-connect", &server.0.address("https").to_string()]).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
 }
 
@@ -154,8 +94,8 @@ fn rsa(dir: &Path, size: RsaKeySize) -> [(&'static str, String); 2] {
 fn a_certificate_outside_of_the_profile_is_refused_at_the_start() {
     let dir = folder("crypto-certificate");
     let weak = rsa(&dir, RsaKeySize::_2048);
-    let variables: Vec<(&str, &str)> = weak.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let output = command(&dir, &variables).output().unwrap();
+    let variables: Vec<(&str, &str)> = weak.iter().map(|(name, value)| (*name, value.as_str())).chain([BSI]).collect();
+    let output = serve(&dir, &variables).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("http.cert = ") && told.contains("certificate 1 of the chain"), "{told}");
@@ -163,8 +103,8 @@ fn a_certificate_outside_of_the_profile_is_refused_at_the_start() {
     assert!(!dir.join("state/run.json").exists());
 
     let strong = rsa(&dir, RsaKeySize::_3072);
-    let variables: Vec<(&str, &str)> = strong.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut child = command(&dir, &variables).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let variables: Vec<(&str, &str)> = strong.iter().map(|(name, value)| (*name, value.as_str())).chain([BSI]).collect();
+    let mut child = serve(&dir, &variables).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let greeting = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
