@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
-APT := chromium coturn firefox-esr iproute2 libnss3-tools nftables python3-venv systemd
+APT := chromium coturn firefox-esr iproute2 libnss3-tools nftables openssl python3-venv systemd
 TOOLS := target/tools
 DENY_VERSION := 0.20.2
 FUZZ_VERSION := 0.13.2
