@@ -34,17 +34,35 @@ export async function captureBoth(): Promise<Capture> {
 }
 
 export async function captureOne(kind: Kind, deviceId?: string): Promise<Capture> {
-  const wanted = deviceId ? { deviceId } : true;
-  return sort(await createLocalTracks(kind === 'audio' ? { audio: wanted } : { video: wanted }));
+  const open = async (wanted: Wanted) =>
+    sort(await createLocalTracks(kind === 'audio' ? { audio: wanted } : { video: wanted }));
+  return orAny(deviceId, open);
 }
 
 /** One track as the browser has it. */
 export async function captureTrack(kind: Kind, deviceId?: string): Promise<MediaStreamTrack> {
-  const wanted = deviceId ? { deviceId } : true;
-  const stream = await navigator.mediaDevices.getUserMedia(kind === 'audio' ? { audio: wanted } : { video: wanted });
+  const open = (wanted: Wanted) =>
+    navigator.mediaDevices.getUserMedia(kind === 'audio' ? { audio: wanted } : { video: wanted });
+  const stream = await orAny(deviceId, open);
   const [track] = stream.getTracks();
   if (!track) throw new DOMException('', 'NotFoundError');
   return track;
+}
+
+type Wanted = true | { deviceId: { exact: string } };
+
+/**
+ * Opens the device that was chosen; any, if it is not there any more. A bare id is but a wish, for which Chromium opens
+ * its first device.
+ */
+async function orAny<T>(deviceId: string | undefined, open: (wanted: Wanted) => Promise<T>): Promise<T> {
+  if (!deviceId) return open(true);
+  try {
+    return await open({ deviceId: { exact: deviceId } });
+  } catch (error) {
+    if ((error as Error).name !== 'OverconstrainedError') throw error;
+    return open(true);
+  }
 }
 
 export function problemOf(kind: Kind, error: unknown): Problem {
