@@ -83,6 +83,7 @@ fn mute(world: &mut World, id: ClientId, muted: bool) {
 /// One whose pictures take 300 ms longer than the sound; two who listen, one of them later, the other through a network that narrows.
 fn call() -> Vec<(Duration, Lips)> {
     let mut world = World::new(1);
+    world.bad_disk = false;
     let anna = join(&mut world, 0);
     let now = world.now;
     let client = &mut world.clients[anna.0];

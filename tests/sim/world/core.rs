@@ -101,16 +101,21 @@ impl World {
                 self.say_to(conn, client, Word::HungUp(conn));
             }
             ControlOutput::Media(worker, command) => self.command(from, worker, command),
-            ControlOutput::Persist(ticket, _) => self.persist(ticket),
+            ControlOutput::Persist(ticket, _) => self.persist(from, ticket),
             ControlOutput::Keys(_) => {}
         }
     }
 
-    fn persist(&mut self, ticket: Ticket) {
-        let at = self.now + self.millis(1..30);
-        let fails = self.dice.u8(..10) == 0 && self.bad_disk && self.calm_since.is_none();
-        let written = if fails { Written::Failed } else { Written::Durably };
-        self.mail.send(Lane::Loose, at, Mail::Control(None, ControlInput::Persisted(ticket, written)));
+    /// What is done when the write is done is done for whoever asked for it.
+    fn persist(&mut self, from: Option<ClientId>, ticket: Ticket) {
+        let (at, written) = if self.bad_disk {
+            let at = self.now + self.millis(1..30);
+            let fails = self.dice.u8(..10) == 0 && self.calm_since.is_none();
+            (at, if fails { Written::Failed } else { Written::Durably })
+        } else {
+            (self.now, Written::Durably)
+        };
+        self.mail.send(Lane::Loose, at, Mail::Control(from, ControlInput::Persisted(ticket, written)));
     }
 
     fn notice(&mut self, conn: ConnId, notice: Notice) {

@@ -84,7 +84,7 @@ pub struct World {
     described: BTreeMap<(ClientId, Leg), BTreeMap<String, Sid>>,
     /// Each datagram comes to a random worker's socket, not each flow.
     scattered: bool,
-    /// The disk refuses one write of ten until the network has healed.
+    /// The disk takes its time, and refuses one write of ten until the network has healed; else it writes at once.
     pub bad_disk: bool,
     /// Since when the network loses nothing.
     pub calm_since: Option<Instant>,
