@@ -173,10 +173,13 @@ test('another camera takes the place of the first', async () => {
     return ids.length >= 2 && ids;
   });
   const used = () => anna.page.evaluate(() => window.konsil.p2p.activeDevice('videoinput'));
-  const other = cameras.find((id) => id !== cameras[0]);
-  assert.notEqual(await used(), other);
-  await anna.at('device-videoinput').selectOption(other);
-  await until('the other camera', async () => (await used()) === other);
+  const first = await used();
+  const other = cameras.find((id) => id !== first);
+  // Chromium's second fake camera feeds no encoder, so what arrives is looked at when the first one is back.
+  for (const camera of [other, first]) {
+    await anna.at('device-videoinput').selectOption(camera);
+    await until('the chosen camera', async () => (await used()) === camera);
+  }
   await anna.page.evaluate(() => document.querySelector('dialog').close());
   await bert.receives('camera');
 });
