@@ -2,7 +2,7 @@
 
 use crate::model::audit::{AuditEntry, AuditEvent};
 use crate::model::grants::Grants;
-use crate::model::ids::{Identity, RoomName, TenantId};
+use crate::model::ids::{Identity, RoomId, RoomName, SubjectRef, TenantId};
 use crate::model::record::Write;
 use crate::model::role::Role;
 use crate::model::time::Moment;
@@ -21,6 +21,13 @@ impl Control {
 pub(super) fn by(event: AuditEvent, grants: &Grants, room: Option<&RoomName>, now: Moment) -> Write {
     let room = room.or(grants.room.as_ref()).cloned();
     entry(AuditEntry { at_ms: millis(now.wall), tenant: Some(grants.tenant.clone()), actor: actor(grants), event, room, subject: None })
+}
+
+/// What happened in a room, by whom if somebody ordered it, to a person of whom the caller gave a reference.
+pub(super) fn within(event: AuditEvent, room: &RoomId, by: Option<&Grants>, subject: Option<SubjectRef>, now: Moment) -> Write {
+    let (tenant, name) = (room.tenant.clone(), room.name.clone());
+    let actor = by.and_then(actor);
+    entry(AuditEntry { at_ms: millis(now.wall), tenant: Some(tenant), actor, event, room: Some(name), subject })
 }
 
 /// What happened without a caller.

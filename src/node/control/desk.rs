@@ -1,6 +1,6 @@
 //! The desks of rooms at the control core: who opens one, who may order what, what of it is written down.
 
-use crate::model::audit::{AuditEntry, AuditEvent};
+use crate::model::audit::AuditEvent;
 use crate::model::grants::Grants;
 use crate::model::ids::{DeskId, Identity, RoomId, RoomKey, RoomName, SubjectRef};
 use crate::model::record::{RoomMode, Write, Written};
@@ -11,7 +11,7 @@ use crate::room::desk::{Bye, Coming, DeskFault, DeskNotice, DeskSaid};
 use crate::room::notice::{LeaveReason, Notice};
 use crate::room::{Door, JoinError, Room};
 
-use super::{Caller, Control, ControlOutput, Waiting};
+use super::{Caller, Control, ControlOutput, Waiting, audit};
 
 /// One desk, by its connection.
 #[derive(Clone)]
@@ -262,15 +262,7 @@ impl Control {
     fn audit(&self, key: RoomKey, by: Option<&Grants>, event: AuditEvent, whom: Option<&Identity>, now: Moment) -> Option<Write> {
         let room = self.rooms.get(&key)?.room.id();
         let subject: Option<SubjectRef> = whom.and_then(|whom| self.invited(room, whom)).and_then(|invited| invited.subject);
-        Some(Write::Audit(AuditEntry {
-            at_ms: u64::try_from(now.wall.as_millis()).unwrap_or(u64::MAX),
-            tenant: Some(room.tenant.clone()),
-            // A key that acts for nobody is named itself.
-            actor: by.and_then(|by| by.identity.clone().or_else(|| Identity::new(&by.issuer).ok())),
-            event,
-            room: Some(room.name.clone()),
-            subject,
-        }))
+        Some(audit::within(event, room, by, subject, now))
     }
 }
 

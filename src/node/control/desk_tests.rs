@@ -6,6 +6,7 @@ use super::super::testing::{config, connect};
 use super::super::{ControlConfig, ControlInput, Ticket};
 use super::*;
 use crate::access::jwt::{ApiKey, Claims, Keyring, mint};
+use crate::model::audit::AuditEntry;
 use crate::model::chance::Chance;
 use crate::model::ids::TenantId;
 use crate::node::request::{Request, RoomOrigin, RoomSpec};

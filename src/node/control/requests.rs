@@ -63,7 +63,10 @@ impl Control {
     /// Somebody wants in by WHIP or WHEP: that it may goes on record first.
     fn enter_by_request(&mut self, caller: Caller, request: Request, now: Moment) -> Result<(), Refusal> {
         let Some(grants) = request.grants() else { return Err(Refusal::Invalid("nobody asks")) };
-        self.may_join(grants)?;
+        if let Err(refusal) = self.may_join(grants) {
+            self.note(audit::by(AuditEvent::JoinRefused, grants, None, now));
+            return Err(refusal);
+        }
         let entry = audit::by(AuditEvent::JoinGranted, grants, None, now);
         self.persist(vec![entry], Waiting::Enter(caller, Box::new(request)));
         Ok(())
